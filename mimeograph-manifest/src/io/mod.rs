@@ -1,0 +1,3 @@
+//! The door to disk, network and processes. Nothing in the core may name what lies behind it.
+
+pub mod store;

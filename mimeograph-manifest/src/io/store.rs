@@ -1,0 +1,163 @@
+//! Where a stream lies: two narrow traits, split by right. The populator never sees [`Shelve`].
+
+use bytes::Bytes;
+
+use crate::digest::Digest;
+use crate::failure::{ErrorId, Fault};
+use crate::layout::Key;
+use crate::time::Timestamp;
+
+/// An object found by listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name below the stream's place.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// Reading from a store.
+pub trait Fetch: Send + Sync {
+    /// The store in words, for messages: `directory /mnt/transfer`, `s3://bucket/prefix at https://…`.
+    fn describe(&self) -> String;
+
+    /// Hands every object whose name begins with `prefix` (a folder with its `/`, or nothing) to `each`.
+    fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError>;
+
+    /// Reads an object into `into` (emptied first). Of one longer than `limit` bytes only `limit + 1`
+    /// are read, so that the caller sees that it is too long. `false`: there is none.
+    fn get(&self, key: &Key, limit: u64, into: &mut Vec<u8>) -> Result<bool, StoreError>;
+
+    /// The store's own clock, where it has one.
+    fn clock(&self) -> Result<Option<Timestamp>, StoreError>;
+}
+
+/// What became of an object that was to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It was written.
+    Written,
+    /// The same bytes lay there already.
+    AlreadyThere,
+}
+
+/// Writing to a store. Objects are written once.
+pub trait Shelve: Fetch {
+    /// Writes `body`, whose digest is `sha256`, under `key`, unless something lies there.
+    ///
+    /// Other bytes under the name are [`StoreError::Occupied`]: for a chunk, whose bytes do not match
+    /// their name, [`Shelve::replace`] repairs; for a manifest or signature it is a fork.
+    fn put(&self, key: &Key, body: Bytes, sha256: &Digest) -> Result<Put, StoreError>;
+
+    /// Writes over whatever lies under `key`: the repair of an object whose bytes do not match its name.
+    fn replace(&self, key: &Key, body: Bytes, sha256: &Digest) -> Result<(), StoreError>;
+
+    /// Whether the store refuses to write over an object (probed under [`Key::Probe`]).
+    fn refuses_overwrite(&self) -> Result<bool, StoreError>;
+}
+
+/// A store that can be written to and read from.
+pub type Store = Box<dyn Shelve>;
+
+/// What goes wrong with a store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The directory or bucket does not exist.
+    #[error("there is no {place}")]
+    Missing {
+        /// The directory or bucket.
+        place: String,
+        /// What the system or the server said.
+        source: Option<Source>,
+    },
+    /// Something else lies under the name.
+    #[error("`{key}` is there already with other bytes, in {place}")]
+    Occupied {
+        /// The object.
+        key: Key,
+        /// The store.
+        place: String,
+    },
+    /// The store refuses us.
+    #[error("{place} forbids us to {operation}")]
+    Forbidden {
+        /// What we tried, for instance `put chunks/ab/…`.
+        operation: String,
+        /// The store.
+        place: String,
+        /// What it said.
+        source: Source,
+    },
+    /// The store does not answer, after our own tries.
+    #[error("failed to {operation}: {place} does not answer as it should")]
+    Unreachable {
+        /// What we tried.
+        operation: String,
+        /// The store.
+        place: String,
+        /// What came back.
+        source: Source,
+    },
+    /// There is no space left.
+    #[error("failed to {operation}: no space left in {place}")]
+    Full {
+        /// What we tried.
+        operation: String,
+        /// The store.
+        place: String,
+        /// What the system said.
+        source: Source,
+    },
+    /// Reading or writing failed.
+    #[error("failed to {operation} in {place}")]
+    Io {
+        /// What we tried.
+        operation: String,
+        /// The store.
+        place: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Its settings cannot work.
+    #[error("the settings for {place} cannot work: {reason}")]
+    Settings {
+        /// The store.
+        place: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A cause of any kind.
+pub type Source = Box<dyn std::error::Error + Send + Sync>;
+
+impl Fault for StoreError {
+    fn id(&self) -> ErrorId {
+        match self {
+            Self::Missing { .. } => ErrorId::InputMissing,
+            Self::Occupied {
+                key: Key::Chunk(_), ..
+            } => ErrorId::ChunkDamaged,
+            Self::Occupied { .. } => ErrorId::Fork,
+            Self::Forbidden { .. } => ErrorId::StoreForbidden,
+            Self::Unreachable { .. } => ErrorId::StoreUnreachable,
+            Self::Full { .. } => ErrorId::NoSpace,
+            Self::Io { .. } => ErrorId::Io,
+            Self::Settings { .. } => ErrorId::ConfigInvalid,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { .. } => Some(
+                "create it, or correct `store.directory` or `s3.bucket` in the configuration".into(),
+            ),
+            Self::Forbidden { .. } => Some(
+                "check the credentials (the standard AWS chain: environment, profile, web identity, \
+                 instance role) or the file permissions, and what they allow here"
+                    .into(),
+            ),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Every length from outside is bounded before it is read. All bounds, in one place; FORMAT.md lists them.
+
+/// Largest manifest, in bytes: about 290,000 chunks, 2.5 TB or more.
+pub const MANIFEST_SIZE: u64 = 64 << 20;
+/// Length of a raw Ed25519 signature (RFC 8032, section 5.1.6).
+pub const SIGNATURE_SIZE: u64 = 64;
+/// Most signatures that are looked at for one manifest.
+pub const SIGNATURES: usize = 64;
+/// Largest chunk, raw and stored, in bytes.
+pub const CHUNK_SIZE: u64 = 32 << 20;
+/// An entry of an archive from this size on is cut on its own.
+pub const CUT_SIZE: u64 = 1 << 20;
+/// Most files in one bundle.
+pub const FILES: usize = 10_000;
+/// Largest file of a bundle, in bytes: 16 TiB.
+pub const FILE_SIZE: u64 = 16 << 40;
+/// Largest image set configuration, in bytes.
+pub const IMAGESET_SIZE: u64 = 4 << 20;
+/// Largest inventory, in bytes.
+pub const INVENTORY_SIZE: u64 = 256 << 20;
+/// Largest history, in bytes: about 900,000 blobs.
+pub const HISTORY_SIZE: u64 = 64 << 20;
+/// Largest image manifest or index, in bytes (the OCI distribution specification asks registries for 4 MiB).
+pub const IMAGE_MANIFEST_SIZE: u64 = 4 << 20;
+/// Most entries in one archive.
+pub const ARCHIVE_ENTRIES: u64 = 4_000_000;
+/// Largest PAX extended header of an archive, in bytes.
+pub const PAX_SIZE: u64 = 64 << 10;
+/// Longest path in an archive, in bytes.
+pub const ARCHIVE_PATH: usize = 1024;
+/// Longest file name, in bytes.
+pub const NAME_LENGTH: usize = 255;
+/// Most components of a `local` or `extra` name.
+pub const NAME_COMPONENTS: usize = 8;
+/// Longest free text in a manifest (names, versions, annotations), in bytes.
+pub const TEXT_LENGTH: usize = 1024;
+/// Most entries of a list or map of texts in a manifest.
+pub const TEXTS: usize = 1024;
+/// Most objects that a listing of one stream may have.
+pub const OBJECTS: usize = 8_000_000;
+/// Largest number: what a double holds exactly (RFC 8259, section 6).
+pub const NUMBER: u64 = (1 << 53) - 1;
+/// Largest configuration file, in bytes.
+pub const CONFIG_SIZE: u64 = 1 << 20;
+/// Largest key file, in bytes.
+pub const KEY_SIZE: u64 = 16 << 10;
