@@ -28,6 +28,7 @@ impl Sequence {
     }
 
     /// The one after this.
+    #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)
     }
