@@ -1,10 +1,16 @@
 //! What both sides of the gap agree on.
 
+pub mod archive;
+pub mod chunk;
 pub mod digest;
 pub mod failure;
+pub mod inventory;
+pub mod key;
 pub mod layout;
 pub mod limits;
+pub mod manifest;
 pub mod name;
+pub mod signed;
 mod text;
 pub mod time;
 

@@ -1,0 +1,275 @@
+//! The inventory: what a bundle's archives hold, as a signed file of its own, and its closure.
+//!
+//! Its structural part is a function of the archives alone. The far side computes it again from the
+//! archives that arrived and compares, so what an approver saw is what is loaded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::failure::{ErrorId, Fault};
+
+/// The type that this program writes and reads.
+pub const TYPE: &str = "application/vnd.mimeograph.inventory.v1+json";
+/// The name of the file in a bundle.
+pub const FILE_NAME: &str = "inventory.json";
+
+/// The signed file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Inventory {
+    /// [`TYPE`].
+    pub r#type: String,
+    /// What the archives hold.
+    pub structure: Structure,
+    /// What the image set's additional images resolved to.
+    pub images: Vec<Resolved>,
+}
+
+/// A wish of the image set and where it lies in the archives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolved {
+    /// The reference as the image set has it.
+    pub reference: String,
+    /// The repository in the archives.
+    pub repository: String,
+    /// The tag there.
+    pub tag: String,
+    /// The digest under the tag.
+    pub digest: Digest,
+}
+
+/// What archives hold: all links, the image manifests that are carried, and every blob's size.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Structure {
+    /// By repository.
+    pub repositories: BTreeMap<String, Repository>,
+    /// The image manifests that the archives carry.
+    pub manifests: BTreeMap<Digest, ImageManifest>,
+    /// The blobs that the archives carry, image manifests included, with their sizes in bytes.
+    pub blobs: BTreeMap<Digest, u64>,
+}
+
+/// The links of one repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repository {
+    /// The digest under each tag.
+    pub tags: BTreeMap<String, Digest>,
+    /// The image manifests that it names, tagged or not.
+    pub revisions: BTreeSet<Digest>,
+}
+
+/// What an image manifest or index needs, each list in order and without repeats.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageManifest {
+    /// Config and layers.
+    pub blobs: Vec<Digest>,
+    /// An index's image manifests.
+    pub manifests: Vec<Digest>,
+}
+
+impl Structure {
+    /// Notes a tag; `false` where it is there with another digest.
+    pub(crate) fn tag(&mut self, repository: &str, tag: &str, digest: Digest) -> bool {
+        let tags = &mut self
+            .repositories
+            .entry(repository.to_owned())
+            .or_default()
+            .tags;
+        *tags.entry(tag.to_owned()).or_insert(digest) == digest
+    }
+
+    pub(crate) fn revision(&mut self, repository: &str, digest: Digest) {
+        self.repositories
+            .entry(repository.to_owned())
+            .or_default()
+            .revisions
+            .insert(digest);
+    }
+
+    /// Of all that looks like an image manifest, keeps what a link names.
+    pub(crate) fn keep_manifests(&mut self, candidates: BTreeMap<Digest, ImageManifest>) {
+        let linked: BTreeSet<_> = self
+            .repositories
+            .values()
+            .flat_map(|repository| repository.revisions.iter().chain(repository.tags.values()))
+            .copied()
+            .collect();
+        self.manifests = candidates
+            .into_iter()
+            .filter(|(digest, _)| linked.contains(digest))
+            .collect();
+    }
+
+    /// The digest under a tag.
+    pub fn resolve(&self, repository: &str, tag: &str) -> Option<Digest> {
+        self.repositories.get(repository)?.tags.get(tag).copied()
+    }
+
+    /// How many tags there are.
+    pub fn tags(&self) -> usize {
+        self.repositories
+            .values()
+            .map(|repository| repository.tags.len())
+            .sum()
+    }
+}
+
+/// Why an inventory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InventoryError {
+    /// Made by a newer program.
+    #[error("the inventory's format `{0}` is newer than this program")]
+    Newer(String),
+    /// Not in its form.
+    #[error("the inventory cannot be read")]
+    Malformed(#[source] serde_json::Error),
+    /// What arrived is not what was signed.
+    #[error("the archives do not hold what the signed inventory says: {0}")]
+    Mismatch(String),
+    /// An image needs something that is nowhere.
+    #[error("{} needs {kind} {missing}, which neither this bundle nor those that it builds on carry", wanted.to_oci())]
+    NotClosed {
+        /// The image manifest.
+        wanted: Digest,
+        /// `blob` or `manifest`.
+        kind: &'static str,
+        /// What it needs.
+        missing: Digest,
+    },
+}
+
+impl Fault for InventoryError {
+    fn id(&self) -> ErrorId {
+        match self {
+            Self::Newer(_) => ErrorId::TooNew,
+            Self::Malformed(_) | Self::Mismatch(_) => ErrorId::InventoryMismatch,
+            Self::NotClosed { .. } => ErrorId::NotClosed,
+        }
+    }
+}
+
+impl Inventory {
+    /// An inventory in this program's format.
+    pub fn new(structure: Structure, images: Vec<Resolved>) -> Self {
+        Self {
+            r#type: TYPE.to_owned(),
+            structure,
+            images,
+        }
+    }
+
+    /// Its bytes: JSON on one line.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, InventoryError> {
+        let mut bytes = serde_json::to_vec(self).map_err(InventoryError::Malformed)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Reads it; the bytes are those of a verified bundle.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InventoryError> {
+        #[derive(Deserialize)]
+        struct Typed {
+            r#type: String,
+        }
+        let Typed { r#type } = serde_json::from_slice(bytes).map_err(InventoryError::Malformed)?;
+        if r#type != TYPE {
+            return Err(InventoryError::Newer(r#type));
+        }
+        serde_json::from_slice(bytes).map_err(InventoryError::Malformed)
+    }
+
+    /// Compares what was signed with what the archives hold.
+    pub fn matches(&self, found: &Structure) -> Result<(), InventoryError> {
+        let signed = &self.structure;
+        let differs = if signed.repositories != found.repositories {
+            "the links differ"
+        } else if signed.blobs != found.blobs {
+            "the blobs differ"
+        } else if signed.manifests != found.manifests {
+            "the image manifests differ"
+        } else {
+            return Ok(());
+        };
+        Err(InventoryError::Mismatch(differs.into()))
+    }
+}
+
+/// What earlier bundles brought, back to a full one: what a delta may build on.
+#[derive(Clone, Debug, Default)]
+pub struct Before {
+    blobs: BTreeSet<Digest>,
+    manifests: BTreeMap<Digest, ImageManifest>,
+}
+
+impl Before {
+    /// Adds what one bundle carried.
+    pub fn add(&mut self, structure: Structure) {
+        self.blobs.extend(structure.blobs.into_keys());
+        self.manifests.extend(structure.manifests);
+    }
+
+    /// Whether a blob came with one of them.
+    pub fn has(&self, blob: &Digest) -> bool {
+        self.blobs.contains(blob)
+    }
+}
+
+/// Which members of an index must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexMembers {
+    /// All of them.
+    Every,
+    /// The image set's `platforms` leaves some out.
+    Filtered,
+}
+
+/// Checks that every wanted image is whole: its blobs and manifests are carried here or came before.
+///
+/// Wanted are the manifests that this bundle carries and `also`. Everything else that is linked may
+/// be stale (`oc-mirror` archives the whole link tree of its cache) and is not looked at.
+pub fn check_closure(
+    structure: &Structure,
+    before: &Before,
+    also: impl IntoIterator<Item = Digest>,
+    members: IndexMembers,
+) -> Result<(), InventoryError> {
+    let mut open: Vec<Digest> = structure.manifests.keys().copied().chain(also).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(wanted) = open.pop() {
+        if !seen.insert(wanted) {
+            continue;
+        }
+        let not_closed = |kind, missing| {
+            Err(InventoryError::NotClosed {
+                wanted,
+                kind,
+                missing,
+            })
+        };
+        let image = structure
+            .manifests
+            .get(&wanted)
+            .or_else(|| before.manifests.get(&wanted));
+        let Some(image) = image else {
+            return not_closed("manifest", wanted);
+        };
+        let there = |digest: &Digest| structure.blobs.contains_key(digest) || before.has(digest);
+        if let Some(missing) = image.blobs.iter().find(|digest| !there(digest)) {
+            return not_closed("blob", *missing);
+        }
+        for member in &image.manifests {
+            match (there(member), members) {
+                (true, _) => open.push(*member),
+                (false, IndexMembers::Every) => return not_closed("manifest", *member),
+                (false, IndexMembers::Filtered) => {}
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,473 @@
+//! The manifest: the JSON document that lists a bundle, and its one form.
+//!
+//! Reading accepts exactly what writing produces: after a strict parse the manifest is written
+//! again and compared. So duplicate or unknown members, other orders, spaces, escapes and numbers
+//! cannot carry a second meaning.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::chunk::Chunk;
+use crate::digest::Digest;
+use crate::limits;
+use crate::name::{FileName, Sequence, StreamId};
+use crate::time::Timestamp;
+
+/// The first bytes of every manifest, up to its format version.
+const TYPE_PREFIX: &str = "{\"type\":\"application/vnd.mimeograph.manifest.v";
+/// The type that this program writes and reads.
+pub const TYPE: &str = "application/vnd.mimeograph.manifest.v1+json";
+
+/// What a bundle needs before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Nothing.
+    Full,
+    /// The bundle that it names in `requires`.
+    Delta,
+    /// It says that nothing changed.
+    Heartbeat,
+}
+
+/// Another bundle of the stream, by number and digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// Its place.
+    pub sequence: Sequence,
+    /// The SHA-256 of its manifest's exact bytes.
+    pub sha256: Digest,
+}
+
+/// What made the bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Producer {
+    /// Mimeograph's version.
+    pub mimeograph: String,
+    /// What `oc-mirror version` calls itself.
+    pub oc_mirror: String,
+    /// SHA-256 of the `oc-mirror` program.
+    pub oc_mirror_sha256: Digest,
+    /// Which of its two generations ran.
+    pub generation: Generation,
+    /// The flags that change content, signature removal for instance.
+    pub flags: Vec<String>,
+}
+
+/// `oc-mirror` has two generations with different archives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Generation {
+    /// `--v1`: `mirror_seq1_000000.tar`.
+    V1,
+    /// `--v2`: `mirror_000001.tar`.
+    V2,
+}
+
+/// Something that the image set asks for and the bundle does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Incomplete {
+    /// The image.
+    pub reference: String,
+    /// What is missing.
+    pub reason: Missing,
+}
+
+/// What is missing of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Missing {
+    /// The image: it failed, and a partial run was allowed.
+    Image,
+    /// Its cosign signature, which `oc-mirror` lost. This makes nothing partial.
+    Signature,
+}
+
+/// What a file of a bundle is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// A tar that `oc-mirror` wrote.
+    Archive,
+    /// The image set configuration, byte for byte.
+    Imageset,
+    /// What the archives hold.
+    Inventory,
+    /// `oc-mirror`'s history after the run.
+    History,
+    /// A local file that the image set names.
+    Local,
+    /// Anything else that was to travel; never shown to `oc-mirror`.
+    Extra,
+}
+
+/// A file of a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Its name.
+    pub name: FileName,
+    /// What it is for.
+    pub role: Role,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its chunks, in order.
+    pub chunks: Vec<Chunk>,
+}
+
+/// The document that lists a bundle. Members in their order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Manifest {
+    /// [`TYPE`].
+    pub r#type: String,
+    /// The stream.
+    pub stream: StreamId,
+    /// What people call the stream.
+    pub name: String,
+    /// The enclaves it is for; none = any.
+    pub audience: Vec<String>,
+    /// The bundle's place.
+    pub sequence: Sequence,
+    /// What it needs before it.
+    pub kind: Kind,
+    /// The one before; none for the first alone.
+    pub previous: Option<Link>,
+    /// The content bundle that must be there; none for a full alone.
+    pub requires: Option<Link>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it must no longer be accepted.
+    pub expires: Timestamp,
+    /// What made it.
+    pub producer: Producer,
+    /// What it lacks.
+    pub incomplete: Vec<Incomplete>,
+    /// Where `local` files must lie.
+    pub local_dir: String,
+    /// Its files.
+    pub files: Vec<File>,
+    /// Notes; never consulted.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Why bytes are not a manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not ours at all.
+    #[error("the first bytes do not name a Mimeograph manifest")]
+    NotOurs,
+    /// A format that came later.
+    #[error("format version {0} is newer than this program, which knows 1")]
+    Newer(String),
+    /// Not JSON, or members that do not belong.
+    #[error("not a manifest")]
+    Json(#[source] serde_json::Error),
+    /// JSON, but not in its one form.
+    #[error(
+        "not in the one form that the format allows (member order, spacing, escapes or duplicates)"
+    )]
+    NotCanonical,
+    /// A member's value cannot be.
+    #[error("`{member}` {problem}")]
+    Value {
+        /// The member.
+        member: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+fn value(member: impl Into<String>, problem: impl Into<String>) -> ManifestError {
+    ManifestError::Value {
+        member: member.into(),
+        problem: problem.into(),
+    }
+}
+
+impl Manifest {
+    /// The exact bytes: one member a line, one chunk a line, ended by a line feed.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ManifestError> {
+        let mut lines = Writer(Vec::new());
+        let mut write = || -> serde_json::Result<()> {
+            lines.member("{", "type", &self.r#type)?;
+            lines.member(",\n", "stream", &self.stream)?;
+            lines.member(",\n", "name", &self.name)?;
+            lines.member(",\n", "audience", &self.audience)?;
+            lines.member(",\n", "sequence", &self.sequence)?;
+            lines.member(",\n", "kind", &self.kind)?;
+            lines.member(",\n", "previous", &self.previous)?;
+            lines.member(",\n", "requires", &self.requires)?;
+            lines.member(",\n", "created", &self.created)?;
+            lines.member(",\n", "expires", &self.expires)?;
+            lines.member(",\n", "producer", &self.producer)?;
+            lines.member(",\n", "incomplete", &self.incomplete)?;
+            lines.member(",\n", "localDir", &self.local_dir)?;
+            lines.text(",\n\"files\":[");
+            for (n, file) in self.files.iter().enumerate() {
+                lines.text(if n == 0 { "\n" } else { ",\n" });
+                lines.file(file)?;
+            }
+            lines.text("]");
+            lines.member(",\n", "annotations", &self.annotations)?;
+            lines.text("}\n");
+            Ok(())
+        };
+        write().map_err(ManifestError::Json)?;
+        Ok(lines.0)
+    }
+
+    /// Reads the exact bytes. To be called with bytes whose signature was verified, and nowhere else:
+    /// `Signed::verify` does.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
+        check_type(bytes)?;
+        let manifest: Self = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
+        manifest.check()?;
+        if manifest.to_bytes()? == bytes {
+            Ok(manifest)
+        } else {
+            Err(ManifestError::NotCanonical)
+        }
+    }
+
+    /// The files of one role.
+    pub fn files(&self, role: Role) -> impl Iterator<Item = &File> {
+        self.files.iter().filter(move |file| file.role == role)
+    }
+
+    /// All chunks, repeated ones as often as they come.
+    pub fn chunks(&self) -> impl Iterator<Item = &Chunk> {
+        self.files.iter().flat_map(|file| &file.chunks)
+    }
+
+    /// Bytes of all its files.
+    pub fn size(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// Checks what every manifest must keep to; the bundler does before it signs.
+    pub fn check(&self) -> Result<(), ManifestError> {
+        if self.r#type != TYPE {
+            return Err(value("type", "is not this format"));
+        }
+        self.check_texts()?;
+        self.check_place()?;
+        self.check_files()
+    }
+
+    fn check_texts(&self) -> Result<(), ManifestError> {
+        let short = |member: &str, text: &str| {
+            if text.len() <= limits::TEXT_LENGTH && !text.chars().any(char::is_control) {
+                Ok(())
+            } else {
+                Err(value(member, "is too long or holds control characters"))
+            }
+        };
+        let few = |member: &str, count: usize| {
+            if count <= limits::TEXTS {
+                Ok(())
+            } else {
+                Err(value(member, "has too many elements"))
+            }
+        };
+        few("audience", self.audience.len())?;
+        few("incomplete", self.incomplete.len())?;
+        few("annotations", self.annotations.len())?;
+        few("producer.flags", self.producer.flags.len())?;
+        short("name", &self.name)?;
+        short("localDir", &self.local_dir)?;
+        short("producer.mimeograph", &self.producer.mimeograph)?;
+        short("producer.ocMirror", &self.producer.oc_mirror)?;
+        self.audience
+            .iter()
+            .try_for_each(|text| short("audience", text))?;
+        self.producer
+            .flags
+            .iter()
+            .try_for_each(|text| short("producer.flags", text))?;
+        self.incomplete
+            .iter()
+            .try_for_each(|lack| short("incomplete.reference", &lack.reference))?;
+        self.annotations.iter().try_for_each(|(key, text)| {
+            short("annotations", key)?;
+            short("annotations", text)
+        })
+    }
+
+    fn check_place(&self) -> Result<(), ManifestError> {
+        let before = |member: &str, link: Option<Link>| match link {
+            Some(link) if link.sequence >= self.sequence => Err(value(
+                member,
+                "names a bundle that does not come before this one",
+            )),
+            _ => Ok(()),
+        };
+        before("previous", self.previous)?;
+        before("requires", self.requires)?;
+        if self.previous.is_none() != (self.sequence == Sequence::FIRST) {
+            return Err(value("previous", "must be null for sequence 1 alone"));
+        }
+        if self
+            .previous
+            .is_some_and(|link| link.sequence.next() != self.sequence)
+        {
+            return Err(value(
+                "previous",
+                "must name the bundle just before this one",
+            ));
+        }
+        if self.requires.is_none() != (self.kind == Kind::Full) {
+            return Err(value("requires", "must be null for a full bundle alone"));
+        }
+        if self.expires <= self.created {
+            return Err(value("expires", "is not after `created`"));
+        }
+        Ok(())
+    }
+
+    fn check_files(&self) -> Result<(), ManifestError> {
+        if self.files.len() > limits::FILES {
+            return Err(value("files", "has too many elements"));
+        }
+        if self.kind == Kind::Heartbeat {
+            let empty = self.files.is_empty() && self.incomplete.is_empty();
+            return if empty {
+                Ok(())
+            } else {
+                Err(value("files", "must be empty for a heartbeat"))
+            };
+        }
+        for role in [Role::Imageset, Role::Inventory] {
+            if self.files(role).count() != 1 {
+                return Err(value("files", "must hold one image set and one inventory"));
+            }
+        }
+        if self.files(Role::Archive).next().is_none() {
+            return Err(value("files", "must hold an archive"));
+        }
+        let mut names = HashSet::new();
+        for file in &self.files {
+            file.check(self.producer.generation)?;
+            if !names.insert((file.role, file.name.as_str().to_lowercase())) {
+                return Err(value(
+                    "files",
+                    format!("has `{}` twice (letter case does not count)", file.name),
+                ));
+            }
+        }
+        names
+            .iter()
+            .find(|(role, name)| {
+                name.match_indices('/')
+                    .any(|(at, _)| names.contains(&(*role, name[..at].to_owned())))
+            })
+            .map_or(Ok(()), |(_, name)| {
+                Err(value("files", format!("has `{name}` below a file")))
+            })
+    }
+}
+
+impl File {
+    fn check(&self, generation: Generation) -> Result<(), ManifestError> {
+        let wrong = |problem: &str| Err(value(format!("files[{}]", self.name), problem));
+        if !matches!(self.role, Role::Local | Role::Extra) && !self.name.is_plain() {
+            return wrong("has a name that its role does not allow");
+        }
+        if self.role == Role::Archive && !is_archive_name(self.name.as_str(), generation) {
+            return wrong("is not named as `oc-mirror` names archives");
+        }
+        let bound = match self.role {
+            Role::Imageset => limits::IMAGESET_SIZE,
+            Role::Inventory => limits::INVENTORY_SIZE,
+            Role::History => limits::HISTORY_SIZE,
+            Role::Archive | Role::Local | Role::Extra => limits::FILE_SIZE,
+        };
+        if self.size > bound {
+            return wrong("is larger than its role allows");
+        }
+        if !self.chunks.iter().all(Chunk::is_plausible) {
+            return wrong("has a chunk whose sizes or digests cannot be");
+        }
+        if self.chunks.iter().map(|chunk| chunk.raw_size).sum::<u64>() != self.size {
+            return wrong("has another size than its chunks");
+        }
+        Ok(())
+    }
+}
+
+/// Whether a name is one that `oc-mirror` gives an archive: `mirror_000001.tar` (v2, main:
+/// archive/archive.go), `mirror_seq1_000000.tar` (v1).
+pub fn is_archive_name(name: &str, generation: Generation) -> bool {
+    let digits =
+        |text: &str, count: usize| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+    let Some(middle) = name
+        .strip_prefix("mirror_")
+        .and_then(|rest| rest.strip_suffix(".tar"))
+    else {
+        return false;
+    };
+    match generation {
+        Generation::V2 => digits(middle, 6),
+        Generation::V1 => middle
+            .strip_prefix("seq")
+            .and_then(|rest| rest.split_once('_'))
+            .is_some_and(|(sequence, part)| {
+                (1..=9).any(|n| digits(sequence, n)) && digits(part, 6)
+            }),
+    }
+}
+
+fn check_type(bytes: &[u8]) -> Result<(), ManifestError> {
+    let rest = bytes
+        .strip_prefix(TYPE_PREFIX.as_bytes())
+        .ok_or(ManifestError::NotOurs)?;
+    let digits = rest
+        .iter()
+        .take(10)
+        .take_while(|b| b.is_ascii_digit())
+        .count();
+    let version = String::from_utf8_lossy(&rest[..digits]).into_owned();
+    match (version.as_str(), &rest[digits..]) {
+        ("1", [b'+', b'j', b's', b'o', b'n', b'"', ..]) => Ok(()),
+        ("" | "0" | "1", _) => Err(ManifestError::NotOurs),
+        _ => Err(ManifestError::Newer(version)),
+    }
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn text(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn member<T: Serialize + ?Sized>(
+        &mut self,
+        before: &str,
+        name: &str,
+        value: &T,
+    ) -> serde_json::Result<()> {
+        self.text(before);
+        self.text("\"");
+        self.text(name);
+        self.text("\":");
+        serde_json::to_writer(&mut self.0, value)
+    }
+
+    fn file(&mut self, file: &File) -> serde_json::Result<()> {
+        self.member("{", "name", &file.name)?;
+        self.member(",", "role", &file.role)?;
+        self.member(",", "size", &file.size)?;
+        self.text(",\"chunks\":[");
+        for (n, chunk) in file.chunks.iter().enumerate() {
+            self.text(if n == 0 { "\n" } else { ",\n" });
+            serde_json::to_writer(&mut self.0, chunk)?;
+        }
+        self.text("]}");
+        Ok(())
+    }
+}
