@@ -4,6 +4,7 @@ pub mod archive;
 pub mod chunk;
 pub mod digest;
 pub mod failure;
+pub mod imageset;
 pub mod inventory;
 pub mod key;
 pub mod layout;

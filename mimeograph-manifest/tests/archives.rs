@@ -1,4 +1,5 @@
 //! Archives that real `oc-mirror` 4.17 and 5.2 wrote are read whole; the same ones, spoilt, are not.
+#![expect(clippy::unwrap_used, reason = "a test helper outside a test function")]
 
 use std::fs;
 use std::io::Cursor;
