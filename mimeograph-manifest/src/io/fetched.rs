@@ -1,0 +1,109 @@
+//! Reading chunks back: bound, hash, decompress within the signed size, hash again.
+
+use super::store::{Fetch, StoreError};
+use crate::chunk::{Chunk, ChunkError};
+use crate::failure::{ErrorId, Fault};
+use crate::layout::Key;
+use crate::manifest::File;
+
+/// Why a chunk is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The store failed.
+    #[error("failed to fetch a chunk of `{file}`")]
+    Store {
+        /// The file it belongs to.
+        file: String,
+        /// What the store said.
+        source: StoreError,
+    },
+    /// It is not there, or not whole: it may still be arriving.
+    #[error("`{key}`, a chunk of `{file}`, is {state}")]
+    Incomplete {
+        /// The chunk.
+        key: Key,
+        /// The file it belongs to.
+        file: String,
+        /// `not there yet` or how much of it is.
+        state: String,
+    },
+    /// It is there in full length, and is something else.
+    #[error("`{key}`, a chunk of `{file}`, is damaged")]
+    Damaged {
+        /// The chunk.
+        key: Key,
+        /// The file it belongs to.
+        file: String,
+        /// What is wrong with it.
+        source: ChunkError,
+    },
+}
+
+impl Fault for FetchError {
+    fn id(&self) -> ErrorId {
+        match self {
+            Self::Store { source, .. } => source.id(),
+            Self::Incomplete { .. } => ErrorId::Incomplete,
+            Self::Damaged { .. } => ErrorId::ChunkDamaged,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store { source, .. } => source.hint(),
+            Self::Incomplete { .. } => {
+                Some("wait for the transfer to end, or have this object sent again".into())
+            }
+            Self::Damaged { .. } => {
+                Some("have this object sent again: remove it here and copy it anew".into())
+            }
+        }
+    }
+}
+
+/// Reads one chunk into `raw`; `stored` is room for its stored form.
+pub fn chunk(
+    store: &dyn Fetch,
+    file: &File,
+    chunk: &Chunk,
+    stored: &mut Vec<u8>,
+    raw: &mut Vec<u8>,
+) -> Result<(), FetchError> {
+    let (key, name) = (Key::Chunk(chunk.stored), file.name.to_string());
+    let there = store
+        .get(&key, chunk.stored_size, stored)
+        .map_err(|source| FetchError::Store {
+            file: name.clone(),
+            source,
+        })?;
+    let found = stored.len() as u64;
+    if !there || found < chunk.stored_size {
+        let state = if there {
+            format!("still short: {found} of {} bytes", chunk.stored_size)
+        } else {
+            "not there yet".into()
+        };
+        return Err(FetchError::Incomplete {
+            key,
+            file: name,
+            state,
+        });
+    }
+    chunk
+        .open(stored, raw)
+        .map_err(|source| FetchError::Damaged {
+            key,
+            file: name,
+            source,
+        })
+}
+
+/// Reads a small file whole; its size was bounded by its role when its manifest was verified.
+pub fn small_file(store: &dyn Fetch, file: &File) -> Result<Vec<u8>, FetchError> {
+    let (mut stored, mut raw, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+    for part in &file.chunks {
+        chunk(store, file, part, &mut stored, &mut raw)?;
+        whole.extend_from_slice(&raw);
+    }
+    Ok(whole)
+}
