@@ -26,7 +26,7 @@ impl Listing {
     /// Lists the manifests' folder.
     pub fn of(store: &dyn Fetch) -> Result<Self, StoreError> {
         let mut listing = Self::default();
-        store.list(MANIFESTS, &mut |object| listing.add(object))?;
+        store.list(MANIFESTS, &mut |object| listing.add(&object))?;
         Ok(listing)
     }
 
@@ -38,12 +38,12 @@ impl Listing {
         let mut listing = Self::default();
         store.list("", &mut |object| match Key::parse(&object.name) {
             Some(Key::Chunk(digest)) => chunk(digest, object.size),
-            _ => listing.add(object),
+            _ => listing.add(&object),
         })?;
         Ok(listing)
     }
 
-    fn add(&mut self, object: Listed) {
+    fn add(&mut self, object: &Listed) {
         match Key::parse(&object.name) {
             Some(Key::Manifest(sequence)) => drop(self.manifests.insert(sequence)),
             Some(Key::Signature {
