@@ -2,4 +2,7 @@
 
 pub mod fetched;
 pub mod listing;
+pub mod interrupt;
+pub mod oc_mirror;
+pub mod process;
 pub mod store;

@@ -1,0 +1,43 @@
+//! Whether someone asked us to stop: SIGTERM and SIGINT are noted, never acted on by themselves.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::process::Signal;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+/// A note that says which signal arrived, if any. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<AtomicUsize>);
+
+impl Interrupt {
+    /// Notes the SIGTERM and SIGINT of this process from now on. Make one, at the start of a command.
+    pub fn of_this_process() -> io::Result<Self> {
+        let note = Self::default();
+        for (number, signal) in [(SIGTERM, Signal::TERM), (SIGINT, Signal::INT)] {
+            let mark = usize::try_from(signal.as_raw()).unwrap_or_default();
+            signal_hook::flag::register_usize(number, Arc::clone(&note.0), mark)?;
+        }
+        Ok(note)
+    }
+
+    /// Asks for a stop as `signal` would.
+    pub fn raise(&self, signal: Signal) {
+        let mark = usize::try_from(signal.as_raw()).unwrap_or_default();
+        self.0.store(mark, Ordering::SeqCst);
+    }
+
+    /// The signal that arrived last.
+    pub fn signal(&self) -> Option<Signal> {
+        let mark = self.0.load(Ordering::SeqCst);
+        [Signal::TERM, Signal::INT]
+            .into_iter()
+            .find(|signal| usize::try_from(signal.as_raw()) == Ok(mark))
+    }
+
+    /// Whether one arrived.
+    pub fn is_raised(&self) -> bool {
+        self.signal().is_some()
+    }
+}
