@@ -1,8 +1,11 @@
 //! The door to disk, network and processes. Nothing in the core may name what lies behind it.
 
+pub mod clock;
+pub mod disk;
 pub mod fetched;
-pub mod listing;
 pub mod interrupt;
+pub mod listing;
 pub mod oc_mirror;
 pub mod process;
+pub mod random;
 pub mod store;
