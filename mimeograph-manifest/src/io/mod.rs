@@ -8,4 +8,6 @@ pub mod listing;
 pub mod oc_mirror;
 pub mod process;
 pub mod random;
+pub mod dir;
+pub mod location;
 pub mod store;
