@@ -41,3 +41,24 @@ impl Interrupt {
         self.signal().is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{getpid, kill_process};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_signal_is_noted_and_does_not_end_us() {
+        let interrupt = Interrupt::of_this_process().unwrap();
+        assert!(!interrupt.is_raised());
+        for signal in [Signal::TERM, Signal::INT] {
+            kill_process(getpid(), signal).unwrap();
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while interrupt.signal() != Some(signal) {
+                assert!(Instant::now() < deadline, "{signal:?} was not noted");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+}

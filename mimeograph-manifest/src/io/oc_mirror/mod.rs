@@ -3,9 +3,19 @@
 
 pub mod auth;
 pub mod environment;
+pub mod error_files;
 pub mod flags;
+pub mod history;
+pub mod image;
+pub mod log;
+mod nature;
+pub mod outcome;
+mod outcome_error;
 pub mod port;
 pub mod private;
 pub mod probe;
+pub mod residue;
+pub mod summary;
+
 
 pub use crate::manifest::Generation;
