@@ -1,13 +1,14 @@
 //! The door to disk, network and processes. Nothing in the core may name what lies behind it.
 
 pub mod clock;
+pub mod config;
+pub mod dir;
 pub mod disk;
 pub mod fetched;
 pub mod interrupt;
 pub mod listing;
+pub mod location;
 pub mod oc_mirror;
 pub mod process;
 pub mod random;
-pub mod dir;
-pub mod location;
 pub mod store;

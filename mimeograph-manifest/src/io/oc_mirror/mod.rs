@@ -17,5 +17,4 @@ pub mod probe;
 pub mod residue;
 pub mod summary;
 
-
 pub use crate::manifest::Generation;
