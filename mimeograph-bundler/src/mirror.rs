@@ -4,7 +4,6 @@
 //! that the next one builds on; a run that fails in any way leaves it so. Only archives that were
 //! read to their end, each blob against its name, come out of here.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -263,7 +262,7 @@ impl Start<'_> {
 
     fn archives(&self, partial: Option<&Partial>) -> Result<MirroredRun, Attempt> {
         let generation = self.imageset.generation;
-        let failed: BTreeSet<_> = partial.into_iter().flat_map(|partial| &partial.failed).collect();
+        let failed: Vec<_> = partial.into_iter().flat_map(|partial| &partial.failed).collect();
         let archives = outbox::archives(&self.places.output, generation)?;
         if archives.is_empty() || partial.is_some_and(|partial| partial.status != 0) {
             return Err(Attempt::permanent(if failed.is_empty() {
