@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod disk;
 pub mod location;
 pub mod random;
