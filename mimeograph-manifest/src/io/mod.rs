@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod dir;
 pub mod disk;
 pub mod fetched;

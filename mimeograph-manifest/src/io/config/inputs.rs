@@ -8,7 +8,7 @@ use super::model::Config;
 use super::place::Field;
 use super::scalar::{AbsolutePath, RegistryUri};
 use crate::failure::ErrorId;
-use crate::io::location::StoreLocation;
+use crate::io::location::{S3Location, StoreLocation};
 
 /// Where the original's Podman line mounts the image set.
 const MOUNTED: &str = "/mimeograph/imageset-config.yaml";
@@ -20,16 +20,25 @@ impl Config {
         &self.source.file
     }
 
-    /// Where the stream lies: `flag` (`--store`), else what the file says.
+    /// Where the stream lies: `flag` (`--store`), else what the file says. A bucket named by the flag is
+    /// reached as the file's `s3` says: endpoint, region and CA certificates stay.
     pub fn location(&self, flag: Option<StoreLocation>) -> Result<StoreLocation, ConfigError> {
-        flag.or_else(|| self.store.clone()).ok_or_else(|| {
-            self.source.at(
+        match (flag, self.store.clone()) {
+            (Some(StoreLocation::S3(named)), Some(StoreLocation::S3(configured))) => {
+                Ok(StoreLocation::S3(S3Location {
+                    bucket: named.bucket,
+                    prefix: named.prefix,
+                    ..configured
+                }))
+            }
+            (Some(location), _) | (None, Some(location)) => Ok(location),
+            (None, None) => Err(self.source.at(
                 None,
                 "there is neither `s3` nor `store.directory`".into(),
                 "write one of them, or name the store with `--store dir:PATH` or `--store s3://BUCKET/PREFIX`",
                 ErrorId::ConfigInvalid,
-            )
-        })
+            )),
+        }
     }
 
     /// The target registry.

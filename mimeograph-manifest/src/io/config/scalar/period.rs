@@ -28,6 +28,11 @@ impl Period {
         Self(minutes * 60)
     }
 
+    /// So many seconds; more than fit are the most.
+    pub(crate) fn from_seconds(seconds: u64) -> Self {
+        Self(u32::try_from(seconds).unwrap_or(u32::MAX))
+    }
+
     /// Whole seconds.
     pub fn seconds(self) -> u64 {
         self.0.into()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use super::{HEAD, with};
 use crate::failure::{ErrorId, Fault as _};
 use crate::io::config::{Config, Operation};
-use crate::io::location::StoreLocation;
+use crate::io::location::{S3Location, StoreLocation};
 
 /// A file on disk, in a folder of its own.
 fn load(text: &str) -> (tempfile::TempDir, Config) {
@@ -123,4 +123,22 @@ fn a_store_is_asked_for_only_where_the_flag_does_not_name_one() {
     assert_eq!(config.location(Some(flag.clone())).unwrap(), flag);
     let drive = StoreLocation::Directory("/drive".into());
     assert_eq!(config.location(None).unwrap(), drive);
+}
+
+#[test]
+fn a_bucket_named_by_the_flag_is_reached_as_the_file_says() {
+    let (_folder, config) = load(&with(
+        "s3: { bucket: { name: b, subDir: x, endpoint: 'https://s3.example.com' } }\n",
+    ));
+    let flag: StoreLocation = "s3://other/team/y".parse().unwrap();
+    let expected = S3Location {
+        bucket: "other".into(),
+        prefix: "team/y".into(),
+        endpoint: Some("https://s3.example.com".into()),
+        ..S3Location::default()
+    };
+    assert_eq!(
+        config.location(Some(flag)).unwrap(),
+        StoreLocation::S3(expected)
+    );
 }
