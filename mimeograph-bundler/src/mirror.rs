@@ -220,10 +220,16 @@ impl Start<'_> {
     /// Makes the output hold exactly what the next archive builds on.
     pub fn set_back(&self) -> Result<(), Failure> {
         match (&self.base, self.imageset.generation) {
-            (Base::History(history), Generation::V2) => history::hold_exactly(&self.places.output, Some(history))?,
+            (Base::History(history), Generation::V2) => {
+                history::hold_exactly(&self.places.output, Some(history))?;
+            }
             (_, Generation::V2) => history::hold_exactly(&self.places.output, None)?,
             (base, Generation::V1) => {
-                let metadata = if let Base::Metadata(metadata) = base { Some(metadata) } else { None };
+                let metadata = if let Base::Metadata(metadata) = base {
+                    Some(metadata)
+                } else {
+                    None
+                };
                 Metadata::hold_exactly(&self.config.artefacts.metadata_dir, metadata)?;
             }
         }
@@ -262,13 +268,19 @@ impl Start<'_> {
 
     fn archives(&self, partial: Option<&Partial>) -> Result<MirroredRun, Attempt> {
         let generation = self.imageset.generation;
-        let failed: Vec<_> = partial.into_iter().flat_map(|partial| &partial.failed).collect();
+        let failed: Vec<_> = partial
+            .into_iter()
+            .flat_map(|partial| &partial.failed)
+            .collect();
         let archives = outbox::archives(&self.places.output, generation)?;
         if archives.is_empty() || partial.is_some_and(|partial| partial.status != 0) {
             return Err(Attempt::permanent(if failed.is_empty() {
                 MirrorError::NoArchive
             } else {
-                let names: Vec<_> = failed.iter().map(|image| image.reference.as_str()).collect();
+                let names: Vec<_> = failed
+                    .iter()
+                    .map(|image| image.reference.as_str())
+                    .collect();
                 MirrorError::PartialWithoutArchive(names.join(", "))
             }));
         }
@@ -279,12 +291,24 @@ impl Start<'_> {
         })?;
         let incomplete = failed
             .into_iter()
-            .map(|image| Incomplete { reference: image.reference.clone(), reason: Missing::Image })
+            .map(|image| Incomplete {
+                reference: image.reference.clone(),
+                reason: Missing::Image,
+            })
             .collect();
-        Ok(MirroredRun { archives, contents, incomplete, status: 0 })
+        Ok(MirroredRun {
+            archives,
+            contents,
+            incomplete,
+            status: 0,
+        })
     }
 
-    fn run(&self, attempt: u32, timeout: Duration) -> Result<(process::Ended, LogSummary), Attempt> {
+    fn run(
+        &self,
+        attempt: u32,
+        timeout: Duration,
+    ) -> Result<(process::Ended, LogSummary), Attempt> {
         let settings = &self.config.mirror.oc_mirror;
         let around = Surroundings::of_this_process();
         let credentials = Credentials::find(self.config.auth_file()?.map(|file| &**file), &around)?;
@@ -295,7 +319,11 @@ impl Start<'_> {
         }
         let imageset = self.write_imageset(&private)?;
         let v2 = self.imageset.generation == Generation::V2;
-        let output = if v2 { "1".to_owned() } else { self.places.output.display().to_string() };
+        let output = if v2 {
+            "1".to_owned()
+        } else {
+            self.places.output.display().to_string()
+        };
         let command = MirrorToDisk {
             generation: self.imageset.generation,
             imageset: &imageset,
@@ -305,7 +333,6 @@ impl Start<'_> {
             auth_file: &private.auth_file(),
             source_tls_verify: settings.source_tls_verify,
             attempt,
-            ignore_history: matches!(self.base, Base::Nothing),
             extra: &settings.extra_args,
         };
         let cache_by_variable = v2 && !self.oc_mirror.has("--cache-dir");
@@ -318,10 +345,22 @@ impl Start<'_> {
             program: self.oc_mirror.path.clone(),
             args: command.arguments(self.oc_mirror),
             env: private.environment(&around, &for_run),
-            dir: if v2 { self.places.bundle_dir.clone() } else { private.work() },
+            dir: if v2 {
+                self.places.bundle_dir.clone()
+            } else {
+                private.work()
+            },
         };
-        let limits = Limits { timeout, grace: GRACE, interrupt: self.interrupt.clone() };
-        tracing::info!(version = self.oc_mirror.version, attempt = attempt + 1, "oc-mirror: mirror to disk");
+        let limits = Limits {
+            timeout,
+            grace: GRACE,
+            interrupt: self.interrupt.clone(),
+        };
+        tracing::info!(
+            version = self.oc_mirror.version,
+            attempt = attempt + 1,
+            "oc-mirror: mirror to disk"
+        );
         let mut summary = LogSummary::default();
         let mut on_line = |line: process::Line| {
             summary.take(&line.text);
@@ -359,19 +398,28 @@ struct Attempt {
 impl Attempt {
     fn of(outcome: &Outcome) -> Self {
         match outcome.error() {
-            Some(error) => Self { failure: error.into(), may_pass: outcome.is_retryable() },
+            Some(error) => Self {
+                failure: error.into(),
+                may_pass: outcome.is_retryable(),
+            },
             None => Self::permanent(MirrorError::NoArchive),
         }
     }
 
     fn permanent(error: MirrorError) -> Self {
-        Self { failure: error.into(), may_pass: false }
+        Self {
+            failure: error.into(),
+            may_pass: false,
+        }
     }
 }
 
 impl<E: Into<Failure>> From<E> for Attempt {
     fn from(error: E) -> Self {
-        Self { failure: error.into(), may_pass: false }
+        Self {
+            failure: error.into(),
+            may_pass: false,
+        }
     }
 }
 

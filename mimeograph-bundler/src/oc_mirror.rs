@@ -26,8 +26,6 @@ pub struct MirrorToDisk<'a> {
     pub source_tls_verify: bool,
     /// Which try this is, from 0: each later one is gentler.
     pub attempt: u32,
-    /// v1: make an archive of everything, whatever was shipped before.
-    pub ignore_history: bool,
     /// The user's own.
     pub extra: &'a [String],
 }
@@ -35,7 +33,11 @@ pub struct MirrorToDisk<'a> {
 impl MirrorToDisk<'_> {
     /// The arguments for this `oc-mirror`.
     pub fn arguments(&self, oc_mirror: &OcMirror) -> Vec<OsString> {
-        let mut args: Vec<OsString> = oc_mirror.selector(self.generation).map(Into::into).into_iter().collect();
+        let mut args: Vec<OsString> = oc_mirror
+            .selector(self.generation)
+            .map(Into::into)
+            .into_iter()
+            .collect();
         args.extend(["-c".into(), self.imageset.into()]);
         match self.generation {
             Generation::V1 => self.v1(&mut args),
@@ -49,9 +51,6 @@ impl MirrorToDisk<'_> {
     fn v1(&self, args: &mut Vec<OsString>) {
         if !self.source_tls_verify {
             args.extend(["--source-use-http".into(), "--source-skip-tls".into()]);
-        }
-        if self.ignore_history {
-            args.push("--ignore-history".into());
         }
         if self.attempt > 0 {
             args.push(format!("--max-per-registry={}", gentler(6, self.attempt)).into());
@@ -71,7 +70,11 @@ impl MirrorToDisk<'_> {
             return;
         }
         // Its defaults are 4 images, 5 layers, 80 downloads and 10 minutes an image (contract §1.3).
-        for (flag, usual) in [("--parallel-images", 4), ("--parallel-layers", 5), ("--max-parallel-downloads", 80)] {
+        for (flag, usual) in [
+            ("--parallel-images", 4),
+            ("--parallel-layers", 5),
+            ("--max-parallel-downloads", 80),
+        ] {
             if oc_mirror.has(flag) {
                 args.push(format!("{flag}={}", gentler(usual, self.attempt)).into());
             }

@@ -1,5 +1,6 @@
 //! The door to disk, network and processes. Nothing in the core may name what lies behind it.
 
+pub mod checks;
 pub mod clock;
 pub mod config;
 pub mod console;
@@ -7,6 +8,7 @@ pub mod dir;
 pub mod disk;
 pub mod fetched;
 pub mod interrupt;
+pub mod keys;
 pub mod listing;
 pub mod location;
 pub mod oc_mirror;
