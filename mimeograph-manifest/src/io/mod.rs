@@ -2,4 +2,6 @@
 
 pub mod dir;
 pub mod location;
+#[cfg(feature = "s3")]
+pub mod s3;
 pub mod store;
