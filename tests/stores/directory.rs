@@ -14,6 +14,7 @@ use mimeograph_manifest::layout::Key;
 use mimeograph_manifest::limits;
 use mimeograph_manifest::name::Sequence;
 
+use crate::apart::run_apart;
 use crate::behaviours::{get, names, noise, put, put_chunk};
 
 const FIRST: Key = Key::Manifest(Sequence::FIRST);
@@ -198,30 +199,6 @@ fn a_foreign_link_or_folder_is_named_and_let_be() {
     );
 }
 
-/// Runs an ignored test of this program by way of `wrapper`, with `path` to work on.
-fn run_wrapped(wrapper: &[&str], test: &str, path: &Path) {
-    // A copy that another user may execute, wherever this one lies.
-    let copy = tempfile::tempdir().unwrap();
-    let program = copy.path().join("stores");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    fs::set_permissions(copy.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let output = Command::new(wrapper[0])
-        .args(&wrapper[1..])
-        .arg(&program)
-        .args(["--exact", test, "--ignored", "--nocapture"])
-        .env("MIMEOGRAPH_TEST_PATH", path)
-        .current_dir("/")
-        .output()
-        .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{wrapper:?}: {said}"
-    );
-}
-
 fn given_path() -> PathBuf {
     std::env::var_os("MIMEOGRAPH_TEST_PATH")
         .expect("run by another test")
@@ -245,10 +222,10 @@ fn a_full_disk_leaves_nothing_half_written() {
     let mut wrapper = vec!["unshare"];
     wrapper.extend(own_namespace.split(' '));
     wrapper.extend(["sh", "-c", mount]);
-    run_wrapped(
+    run_apart(
         &wrapper,
         "directory::on_a_disk_of_one_mebibyte",
-        root.path(),
+        &[("MIMEOGRAPH_TEST_PATH", root.path().to_str().unwrap())],
     );
 }
 
@@ -279,7 +256,6 @@ fn a_directory_that_another_user_owns_can_be_read_but_not_written() {
     for folder in ["", "manifests"] {
         fs::set_permissions(root.path().join(folder), fs::Permissions::from_mode(0o555)).unwrap();
     }
-    let test = "directory::as_a_user_who_may_only_read";
     let nobody = [
         "setpriv",
         "--reuid=65534",
@@ -287,10 +263,10 @@ fn a_directory_that_another_user_owns_can_be_read_but_not_written() {
         "--clear-groups",
         "--",
     ];
-    run_wrapped(
+    run_apart(
         if is_root() { &nobody } else { &["env"] },
-        test,
-        root.path(),
+        "directory::as_a_user_who_may_only_read",
+        &[("MIMEOGRAPH_TEST_PATH", root.path().to_str().unwrap())],
     );
     fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
 }

@@ -6,8 +6,10 @@
     reason = "a test ends where it fails"
 )]
 
+mod apart;
 mod behaviours;
 mod directory;
+mod environment;
 mod ground;
 mod https;
 mod quirks;

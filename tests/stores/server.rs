@@ -1,6 +1,7 @@
 //! What goes wrong with an S3 server, and what is said of it.
 
 use std::error::Error;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -96,6 +97,56 @@ fn a_server_that_takes_the_connection_and_says_nothing_is_unreachable() {
     let store = S3Store::open_as(&place, login, patience).unwrap();
     let error = store.list("", &mut |_| ()).unwrap_err();
     assert_eq!(error.id(), ErrorId::StoreUnreachable, "{}", told(&error));
+}
+
+/// Answers each request with the next of `answers` and hangs up.
+fn answering(answers: Vec<&'static str>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for answer in answers {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut request = BufReader::new(socket.try_clone().unwrap()).lines();
+            request
+                .find(|line| line.as_ref().is_ok_and(String::is_empty))
+                .unwrap()
+                .unwrap();
+            socket.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn a_body_that_breaks_off_is_read_again_from_the_start() {
+    let broken = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nmani";
+    let whole = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nmanifest";
+    let unwell = "HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let open = |answers| {
+        let place = S3Location {
+            bucket: "bucket".to_owned(),
+            endpoint: Some(answering(answers)),
+            ..S3Location::default()
+        };
+        let login = Login::Keys {
+            id: "id".to_owned(),
+            secret: "TopSecretValue".to_owned(),
+        };
+        S3Store::open_as(&place, login, impatient()).unwrap()
+    };
+    let mut into = Vec::new();
+    assert!(
+        open(vec![broken, unwell, whole])
+            .get(&FIRST, 99, &mut into)
+            .unwrap()
+    );
+    assert_eq!(into, b"manifest");
+
+    let error = open(vec![broken, broken])
+        .get(&FIRST, 99, &mut into)
+        .unwrap_err();
+    assert_eq!(error.id(), ErrorId::StoreUnreachable, "{}", told(&error));
+    assert_eq!(into, b"");
 }
 
 #[test]
