@@ -14,4 +14,6 @@ pub mod location;
 pub mod oc_mirror;
 pub mod process;
 pub mod random;
+#[cfg(feature = "s3")]
+pub mod s3;
 pub mod store;
