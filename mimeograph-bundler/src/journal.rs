@@ -75,8 +75,8 @@ pub struct Sealing {
     pub manifest: String,
     /// The key that signed.
     pub key_id: Digest,
-    /// The signature, in hexadecimal digits.
-    pub signature: String,
+    /// The signature.
+    pub signature: Vec<u8>,
 }
 
 /// What is wrong with the journal.

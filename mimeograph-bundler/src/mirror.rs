@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mimeograph_manifest::archive::Contents;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
@@ -14,6 +14,7 @@ use mimeograph_manifest::imageset::{ImageSet, TagStyle};
 use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::disk;
 use mimeograph_manifest::io::interrupt::Interrupt;
+use mimeograph_manifest::io::oc_mirror::attempts::{self, Attempt};
 use mimeograph_manifest::io::oc_mirror::auth::Credentials;
 use mimeograph_manifest::io::oc_mirror::environment::Surroundings;
 use mimeograph_manifest::io::oc_mirror::error_files::{self, Ours};
@@ -34,8 +35,6 @@ use crate::v1::Metadata;
 
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(20);
-/// Before the second attempt; doubled for each further one.
-const BACKOFF: Duration = Duration::from_secs(5);
 
 /// The folders of the connected side, in `bundleDir`. Their names are digits: `oc-mirror` refuses
 /// many words in the paths that it is given (contract §1.1).
@@ -138,9 +137,6 @@ pub enum MirrorError {
     /// Partial, and no archive to go on with.
     #[error("`oc-mirror` wrote no archive because these failed: {0}")]
     PartialWithoutArchive(String),
-    /// The time for all attempts is over.
-    #[error("the time for all attempts (`mirror.ocMirror.deadline`) is over")]
-    Deadline,
 }
 
 impl Fault for MirrorError {
@@ -148,7 +144,6 @@ impl Fault for MirrorError {
         match self {
             Self::NoArchive => ErrorId::OcMirrorFailed,
             Self::PartialWithoutArchive(_) => ErrorId::Partial,
-            Self::Deadline => ErrorId::OcMirrorUnfinished,
         }
     }
 
@@ -160,7 +155,6 @@ impl Fault for MirrorError {
                     "correct these references, or take them out of the image set; this `oc-mirror` writes no archive while \
                      an image fails, so `--allow-partial` cannot help"
                 }
-                Self::Deadline => "run it again: what was fetched is in the cache; or raise the deadline",
             }
             .into(),
         )
@@ -179,42 +173,17 @@ pub fn tag_style(generation: Generation, minor: Option<(u32, u32)>) -> TagStyle 
 impl Start<'_> {
     /// Runs `oc-mirror`, again where that may help. `None`: v1 found nothing new.
     pub fn mirror(&self) -> Result<Option<MirroredRun>, Failure> {
-        let settings = &self.config.mirror.oc_mirror;
-        let deadline = Instant::now() + settings.deadline.duration();
-        let mut attempt = 0;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(MirrorError::Deadline.into());
-            }
-            let result = self.attempt(attempt, settings.timeout.duration().min(left));
-            let error = match result {
-                Ok(run) => return Ok(run),
-                Err(error) => error,
-            };
-            // Whatever happened, what it recorded as shipped was not.
-            self.set_back()?;
-            if attempt >= settings.retries || !error.may_pass || self.interrupt.is_raised() {
-                return Err(error.failure);
-            }
-            let pause = BACKOFF * 2_u32.saturating_pow(attempt);
-            tracing::warn!(
-                attempt = attempt + 1,
-                of = settings.retries + 1,
-                pause = ?pause,
-                "{}; trying again with less at once",
-                mimeograph_manifest::failure::chain(error.failure.as_error())
-            );
-            self.sleep(pause);
-            attempt += 1;
-        }
-    }
-
-    fn sleep(&self, pause: Duration) {
-        let end = Instant::now() + pause;
-        while Instant::now() < end && !self.interrupt.is_raised() {
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        attempts::run(
+            &self.config.mirror.oc_mirror,
+            self.interrupt,
+            |attempt, timeout| {
+                // Whatever goes wrong, what it recorded as shipped was not.
+                self.attempt(attempt, timeout).or_else(|failed| {
+                    self.set_back()?;
+                    Err(failed)
+                })
+            },
+        )
     }
 
     /// Makes the output hold exactly what the next archive builds on.
@@ -257,7 +226,7 @@ impl Start<'_> {
             Outcome::Clean => None,
             Outcome::NothingToDo => return Ok(None),
             Outcome::Partial(partial) if self.may_go_on(partial) => Some(partial),
-            _ => return Err(Attempt::of(&outcome)),
+            _ => return Err(failed(&outcome)),
         };
         self.archives(partial).map(Some)
     }
@@ -274,7 +243,7 @@ impl Start<'_> {
             .collect();
         let archives = outbox::archives(&self.places.output, generation)?;
         if archives.is_empty() || partial.is_some_and(|partial| partial.status != 0) {
-            return Err(Attempt::permanent(if failed.is_empty() {
+            return Err(if failed.is_empty() {
                 MirrorError::NoArchive
             } else {
                 let names: Vec<_> = failed
@@ -282,7 +251,8 @@ impl Start<'_> {
                     .map(|image| image.reference.as_str())
                     .collect();
                 MirrorError::PartialWithoutArchive(names.join(", "))
-            }));
+            }
+            .into());
         }
         let contents = outbox::read(&archives, generation, &|_| ()).map_err(|error| Attempt {
             // A race while packing and a full disk may both be over at the next try (contract §3.2).
@@ -389,37 +359,13 @@ impl Start<'_> {
     }
 }
 
-/// A failed attempt, and whether another may do better.
-struct Attempt {
-    failure: Failure,
-    may_pass: bool,
-}
-
-impl Attempt {
-    fn of(outcome: &Outcome) -> Self {
-        match outcome.error() {
-            Some(error) => Self {
-                failure: error.into(),
-                may_pass: outcome.is_retryable(),
-            },
-            None => Self::permanent(MirrorError::NoArchive),
-        }
-    }
-
-    fn permanent(error: MirrorError) -> Self {
-        Self {
+fn failed(outcome: &Outcome) -> Attempt {
+    match outcome.error() {
+        Some(error) => Attempt {
             failure: error.into(),
-            may_pass: false,
-        }
-    }
-}
-
-impl<E: Into<Failure>> From<E> for Attempt {
-    fn from(error: E) -> Self {
-        Self {
-            failure: error.into(),
-            may_pass: false,
-        }
+            may_pass: outcome.is_retryable(),
+        },
+        None => MirrorError::NoArchive.into(),
     }
 }
 

@@ -106,12 +106,7 @@ pub fn seal(
     let sealed =
         Signed::sign(manifest, key).map_err(|source| SealError::Manifest { sequence, source })?;
     let text = String::from_utf8(sealed.payload).unwrap_or_default();
-    let signature = sealed
-        .signature
-        .1
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let signature = sealed.signature.1.to_vec();
     let key_id = key.public().id();
     journal.stage = Stage::Sealed(Sealing {
         sequence,
@@ -141,11 +136,10 @@ pub fn publish(
             sequence,
             source: ManifestError::Json(error),
         })?;
-    let signature = from_hex(&sealing.signature);
     let objects = [
         (
             Key::signature(sequence, &digest, &sealing.key_id),
-            signature,
+            sealing.signature,
         ),
         (Key::Manifest(sequence), payload),
     ];
@@ -183,13 +177,6 @@ fn lose(journal: &mut Journal, metadata: &Path) -> Result<(), Failure> {
     journal.content = None;
     journal.write(metadata)?;
     Ok(())
-}
-
-fn from_hex(text: &str) -> Vec<u8> {
-    text.as_bytes()
-        .chunks(2)
-        .filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
 }
 
 /// `publish` without anything sealed.
