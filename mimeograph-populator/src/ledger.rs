@@ -217,16 +217,16 @@ impl Ledger {
     ///
     /// The newest full one above the mark comes first, for it makes all before it unnecessary; then each
     /// bundle that requires an applied one, oldest first.
-    pub fn turn(&self, found: Vec<Verified<Manifest>>, metadata: &Path) -> Result<Option<Turn>, Failure> {
+    pub fn turn(&self, found: &[Verified<Manifest>], metadata: &Path) -> Result<Option<Turn>, Failure> {
         let mark = self.mark();
-        let mut above: Vec<_> = found
-            .into_iter()
+        let above: Vec<_> = found
+            .iter()
             .filter(|manifest| manifest.kind != Kind::Heartbeat && Some(manifest.sequence) > mark)
             .collect();
         let full = above.iter().rposition(|manifest| manifest.kind == Kind::Full);
         let next = full.or_else(|| above.iter().position(|manifest| self.has(manifest.requires)));
         if let Some(next) = next {
-            let manifest = above.swap_remove(next);
+            let manifest = above[next].clone();
             let before = self.before(&manifest, metadata)?;
             return Ok(Some(Turn { manifest, before }));
         }

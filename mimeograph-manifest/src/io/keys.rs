@@ -71,3 +71,24 @@ fn read(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
         Zeroizing::new(disk::read_bounded(path, limits::KEY_SIZE).map_err(KeyFileError::Disk)?);
     Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
 }
+
+/// Keys named on a command line, files or directories of `*.pem`; one of them must have signed.
+pub fn trusted_files(places: &[PathBuf]) -> Result<TrustedKeys, Failure> {
+    let mut keys = Vec::new();
+    for place in places {
+        if place.is_dir() {
+            let listed = std::fs::read_dir(place)
+                .map_err(|source| DiskError::new(disk::Action::Read, place, source))?;
+            for file in listed
+                .flatten()
+                .map(|entry| entry.path())
+                .filter(|path| path.extension().is_some_and(|end| end == "pem"))
+            {
+                keys.push(public(&file)?);
+            }
+        } else {
+            keys.push(public(place)?);
+        }
+    }
+    Ok(TrustedKeys::new(keys, std::num::NonZeroUsize::MIN))
+}

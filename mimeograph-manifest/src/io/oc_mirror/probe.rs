@@ -97,6 +97,28 @@ impl OcMirror {
         }
     }
 
+    /// v2's flags for a further attempt, from 0: half as much at once with each, and twice the time for an image.
+    /// Its defaults are 4 images, 5 layers, 80 downloads and 10 minutes an image.
+    pub fn gentler(&self, attempt: u32) -> Vec<std::ffi::OsString> {
+        let mut flags = Vec::new();
+        if attempt == 0 {
+            return flags;
+        }
+        for (flag, usual) in [
+            ("--parallel-images", 4_u32),
+            ("--parallel-layers", 5),
+            ("--max-parallel-downloads", 80),
+        ] {
+            if self.has(flag) {
+                flags.push(format!("{flag}={}", (usual >> attempt.min(31)).max(1)).into());
+            }
+        }
+        if self.has("--image-timeout") {
+            flags.push(format!("--image-timeout={}m", 10_u32 << attempt.min(6)).into());
+        }
+        flags
+    }
+
     /// Refuses a generation that it does not offer.
     pub fn require(&self, generation: Generation) -> Result<(), ProbeError> {
         self.offers(generation)
