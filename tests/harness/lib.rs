@@ -1,1 +1,3 @@
-//! The harness.
+//! The harness: what the tests of the whole way stand on.
+
+pub mod registry;

@@ -1,0 +1,1 @@
+//! The stand-in against what the real one left behind.
