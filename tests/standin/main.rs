@@ -1,1 +1,7 @@
 //! The stand-in against what the real one left behind.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod additional;
+mod lab;
+mod recorded;
