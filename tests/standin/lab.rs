@@ -8,7 +8,7 @@ use mimeograph_tests::registry::Registry;
 
 /// The port of the recorded runs is free for nobody else to guess; each lab takes its own.
 pub(crate) struct Lab {
-    dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
     pub(crate) source: Registry,
     pub(crate) target: Registry,
     pub(crate) port: u16,
@@ -79,12 +79,16 @@ impl Lab {
 
     /// An image set of these additional images.
     pub(crate) fn images(&self, names: &[&str]) {
-        let list: String = names
+        let list: Vec<String> = names
             .iter()
-            .map(|name| format!("    - name: 127.0.0.1:5100/{name}\n"))
+            .map(|name| format!("    - name: 127.0.0.1:5100/{name}"))
             .collect();
+        let list = list.join(
+            "
+",
+        );
         self.image_set(&format!(
-            "kind: ImageSetConfiguration\napiVersion: mirror.openshift.io/v2alpha1\nmirror:\n  additionalImages:\n{list}"
+            "kind: ImageSetConfiguration\napiVersion: mirror.openshift.io/v2alpha1\nmirror:\n  additionalImages:\n{list}\n"
         ));
     }
 

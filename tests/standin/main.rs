@@ -3,5 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod additional;
+mod environment;
+mod first;
 mod lab;
+mod misdeeds;
 mod recorded;
+mod series;

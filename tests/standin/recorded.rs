@@ -98,6 +98,13 @@ pub(crate) struct Entry {
     pub(crate) extensions: Vec<(String, String)>,
 }
 
+impl Entry {
+    /// What of the header does not vary.
+    pub(crate) fn fields(&self) -> (&[u8], &[(String, String)]) {
+        (&self.header, &self.extensions)
+    }
+}
+
 /// The entries of an archive in order; blobs, which lie in no order, are sorted among themselves.
 pub(crate) fn entries(archive: &Path) -> Vec<Entry> {
     let mut archive = tar::Archive::new(fs::File::open(archive).unwrap());

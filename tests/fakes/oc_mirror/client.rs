@@ -211,13 +211,6 @@ impl Client {
         }
     }
 
-    /// The digest that the registry answers a tag with.
-    pub(crate) fn tagged(&self, host: &str, repo: &str, tag: &str) -> Option<String> {
-        self.manifest(host, repo, tag)
-            .ok()
-            .map(|(bytes, _)| digest_of(&bytes))
-    }
-
     pub(crate) fn delete(&self, host: &str, repo: &str, digest: &str) -> Result<(), String> {
         let url = format!("{}/v2/{repo}/manifests/{digest}", self.base(host)?);
         let answer = self.call(self.agent.delete(url), host, repo).call();

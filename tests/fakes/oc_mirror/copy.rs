@@ -157,7 +157,7 @@ fn hash(mut file: File) -> Result<String, String> {
         .map_err(|error| format!("reading blob: {error}"))
 }
 
-fn check_name(path: &str, name: &str) -> Result<(), String> {
+pub(crate) fn check_name(path: &str, name: &str) -> Result<(), String> {
     if is_repository(path) {
         return Ok(());
     }

@@ -57,7 +57,7 @@ pub(crate) fn run(run: &Run<'_>, from: &str, destination: &str) -> Result<(), Fa
         registries_d(&stage.working, &format!("localhost:{}", stage.port))?;
         registries_d(&stage.working, host)?;
     }
-    let results = copy(run, &stage, &client, target, &planned)?;
+    let results = copy(run, &stage, &client, target, &planned);
     results.report(&stage, log, release)?;
     resources::write(
         &stage.working,
@@ -109,7 +109,7 @@ fn copy<'a>(
     client: &Client,
     target: &str,
     planned: &'a [Planned],
-) -> Result<Results<'a>, Failure> {
+) -> Results<'a> {
     let mut results = Results::default();
     let struck = run.struck_images();
     for (index, image) in planned.iter().enumerate() {
@@ -138,7 +138,7 @@ fn copy<'a>(
         };
         results.note(image, went, &shown(&to, image), run.log, run.release);
     }
-    Ok(results)
+    results
 }
 
 fn destination(target: &str, image: &Planned) -> Destination {

@@ -47,6 +47,7 @@ pub(crate) fn read(dir: &Path, since: Option<&str>) -> Result<BTreeSet<String>, 
 /// Write what is known from now on.
 pub(crate) fn write(dir: &Path, stamp: &str, blobs: &BTreeSet<String>) -> Result<(), Failure> {
     fs::create_dir_all(dir)?;
-    let text: String = blobs.iter().map(|blob| format!("{blob}\n")).collect();
+    let mut text = blobs.iter().cloned().collect::<Vec<_>>().join("\n");
+    text.push('\n');
     Ok(fs::write(dir.join(format!(".history-{stamp}")), text)?)
 }

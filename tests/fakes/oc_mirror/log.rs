@@ -50,11 +50,6 @@ impl Log {
         Ok(())
     }
 
-    /// A line without prefix, on stdout alone.
-    pub(crate) fn raw(&self, text: &str) {
-        print(true, &format!("{text}\n"));
-    }
-
     pub(crate) fn closing_lines(&self) {
         self.mirror_time();
         self.goodbye();

@@ -42,7 +42,7 @@ pub(crate) fn run(run: &Run<'_>, destination: &str) -> Result<(), Failure> {
     if release == Release::V5_2 {
         registries_d(&stage.working, &format!("localhost:{}", stage.port))?;
     }
-    let (results, mut blobs) = copy(run, &stage, &planned)?;
+    let (results, mut blobs) = copy(run, &stage, &planned);
     results.report(&stage, log, release)?;
     let advice = results.advice(&stage);
     if advice.is_some() && run.fails_hard() {
@@ -94,11 +94,7 @@ fn clear(out: &Path, release: Release, strict_archive: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn copy<'a>(
-    run: &Run<'_>,
-    stage: &Stage,
-    planned: &'a [Planned],
-) -> Result<(Results<'a>, Vec<String>), Failure> {
+fn copy<'a>(run: &Run<'_>, stage: &Stage, planned: &'a [Planned]) -> (Results<'a>, Vec<String>) {
     let client = client(run);
     let instances = if run.settings.does("sparse-index") {
         Instances::WithoutTheLast
@@ -123,7 +119,7 @@ fn copy<'a>(
         let went = went.map(|digests| blobs.extend(digests));
         results.note(image, went, "cache", run.log, run.release);
     }
-    Ok((results, blobs))
+    (results, blobs)
 }
 
 fn pack(

@@ -48,6 +48,10 @@
 //! | `d2m-exit-0-nothing` | says that all was mirrored, pushes nothing, status 0 |
 //! | `d2m-wrong-digest` | one image's manifest is published with another digest, status 0 |
 //!
+//! v1 heeds `bitmask` and `transient` (status 1), `drop-image`, `no-end-marker`, `truncated`, `traversal-entry`,
+//! `foreign-entry`, `random-uid`, `kill-self`, `hang`, `hang-term`, `panic`, `exit=N` and `noisy`; it writes one
+//! chunk per sequence.
+//!
 //! What it does not do: operators, releases, charts, `oci:` images, mirror to mirror, TLS, retries, the cache's
 //! HTTP server (its port is bound all the same).
 
@@ -76,6 +80,7 @@ mod settings;
 mod stage;
 mod tar_writer;
 mod unpack;
+mod v1;
 mod v2;
 
 use std::env;
@@ -141,7 +146,7 @@ fn dispatch(settings: &Settings, arguments: &[String]) -> ExitCode {
     }
     match command {
         Command::V2 => ExitCode::from(v2::run(settings, &flags)),
-        Command::V1 | Command::Version => fail(1, "Error: not yet"),
+        Command::V1 | Command::Version => ExitCode::from(v1::run(settings, &flags)),
     }
 }
 

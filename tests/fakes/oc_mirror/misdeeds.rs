@@ -55,7 +55,7 @@ pub(crate) fn while_copying(settings: &Settings, done: usize, count: usize) {
         kill();
     }
     while settings.does("hang") || settings.does("hang-term") {
-        thread::sleep(Duration::from_secs(60));
+        thread::sleep(Duration::from_mins(1));
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use regex::Regex;
 
 use crate::failure::Failure;
-use crate::log::Log;
+use crate::log::{Log, print};
 use crate::release::Release;
 
 /// Extract every archive in `from` into the cache and the working directory.
@@ -33,12 +33,15 @@ pub(crate) fn unpack(
     }
     for (index, archive) in archives.iter().enumerate() {
         if release.is_strict() {
-            log.raw(&format!(
-                "Extracting chunk file ({} / {}): {}",
-                index + 1,
-                archives.len(),
-                archive.display()
-            ));
+            print(
+                true,
+                &format!(
+                    "Extracting chunk file ({} / {}): {}\n",
+                    index + 1,
+                    archives.len(),
+                    archive.display()
+                ),
+            );
             if fs::metadata(archive)?.len() == 0 {
                 return Err(Failure::new(
                     1,
@@ -67,9 +70,17 @@ fn archives(from: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn extract(archive: &Path, from: &Path, cache: &Path, release: Release) -> Result<(), Failure> {
-    let broken = |error: &io::Error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => Failure::new(1, "unexpected EOF"),
-        _ => Failure::new(1, "archive/tar: invalid tar header"),
+    let broken = |error: &io::Error| {
+        let text = error.to_string();
+        let short = text.contains("EOF") || text.contains("entire block");
+        Failure::new(
+            1,
+            if short {
+                "unexpected EOF"
+            } else {
+                "archive/tar: invalid tar header"
+            },
+        )
     };
     let mut archive = tar::Archive::new(File::open(archive)?);
     for entry in archive.entries()? {
