@@ -41,3 +41,40 @@ impl Interrupt {
         self.signal().is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{getpid, kill_process};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_signal_is_noted_and_does_not_end_us() {
+        let interrupt = Interrupt::of_this_process().unwrap();
+        assert!(!interrupt.is_raised());
+        for signal in [Signal::TERM, Signal::INT] {
+            kill_process(getpid(), signal).unwrap();
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while interrupt.signal() != Some(signal) {
+                assert!(Instant::now() < deadline, "{signal:?} was not noted");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+}
+
+/// The signals of this process cannot be noted.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to listen for SIGTERM and SIGINT")]
+pub struct InterruptError(#[source] io::Error);
+
+impl crate::failure::Fault for InterruptError {
+    fn id(&self) -> crate::failure::ErrorId {
+        crate::failure::ErrorId::Io
+    }
+}
+
+/// [`Interrupt::of_this_process`] as an error with a name.
+pub fn watch() -> Result<Interrupt, InterruptError> {
+    Interrupt::of_this_process().map_err(InterruptError)
+}

@@ -31,6 +31,7 @@ const SETTINGS: &[&str] = &[
 #[derive(Debug)]
 pub struct PrivateDir {
     path: PathBuf,
+    registries: Option<PathBuf>,
 }
 
 /// What depends on the run.
@@ -62,7 +63,10 @@ impl PrivateDir {
         let path = std::path::absolute(path).map_err(failed)?;
         remove(&path).map_err(failed)?;
         make(&path).map_err(failed)?;
-        let dir = Self { path };
+        let dir = Self {
+            path,
+            registries: None,
+        };
         dir.furnish(credentials, around).map_err(failed)?;
         Ok(dir)
     }
@@ -72,6 +76,10 @@ impl PrivateDir {
             make(&self.path.join(part))?;
         }
         make(&self.path.join(CREDENTIALS).join("containers"))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(self.settings())?;
         for file in [self.docker_config().join("config.json"), self.auth_file()] {
             write_secret(&file, credentials.json())?;
         }
@@ -86,15 +94,10 @@ impl PrivateDir {
         else {
             return Ok(());
         };
-        let ours = self.home().join(".config/containers");
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&ours)?;
+        let theirs = config.join("containers");
         for name in SETTINGS {
-            let theirs = config.join("containers").join(name);
-            if theirs.exists() {
-                symlink(&theirs, ours.join(name))?;
+            if theirs.join(name).exists() {
+                symlink(theirs.join(name), self.settings().join(name))?;
             }
         }
         Ok(())
@@ -108,6 +111,37 @@ impl PrivateDir {
     /// `HOME`: private, because `oc-mirror` looks for much there and keeps a cache of its own in it.
     pub fn home(&self) -> PathBuf {
         self.path.join(HOME)
+    }
+
+    /// Makes `settings` (a `registries.conf`) the registry settings of the run, instead of the user's own. They are
+    /// laid down twice: as the file that `CONTAINERS_REGISTRIES_CONF` names, and as the last drop-in, because the
+    /// drop-ins of `/etc/containers` are read after the file and would win over it. (One of those for a longer
+    /// prefix still does.)
+    pub fn set_registries(&mut self, settings: &str) -> Result<(), PrivateError> {
+        let file = self.settings().join("registries.conf");
+        let drop_ins = self.drop_ins();
+        let set = || {
+            // Both may be links into the user's own folder.
+            remove(&file)?;
+            remove(&drop_ins)?;
+            make(&drop_ins)?;
+            write_secret(&file, settings.as_bytes())?;
+            write_secret(&drop_ins.join("~.conf"), settings.as_bytes())
+        };
+        set().map_err(|source| PrivateError::Create {
+            path: file.clone(),
+            source,
+        })?;
+        self.registries = Some(file);
+        Ok(())
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.home().join(".config/containers")
+    }
+
+    fn drop_ins(&self) -> PathBuf {
+        self.settings().join("registries.conf.d")
     }
 
     /// `TMPDIR`. The versions that embed another program run it from here.
@@ -152,6 +186,9 @@ impl PrivateDir {
         ];
         if let Some(port) = run.port {
             ours.push(("REGISTRY_HTTP_ADDR", port.address().into()));
+        }
+        if let Some(file) = &self.registries {
+            ours.push(("CONTAINERS_REGISTRIES_CONF", file.into()));
         }
         if let Some(cache) = run.cache {
             ours.push(("OC_MIRROR_CACHE", cache.into()));
@@ -298,14 +335,26 @@ mod tests {
     }
 
     #[test]
-    fn the_users_certificates_stay_in_force() {
+    fn the_users_certificates_and_registries_stay_in_force() {
         let dir = tempfile::tempdir().unwrap();
         let certs = dir.path().join(".config/containers/certs.d/registry:5000");
         fs::create_dir_all(&certs).unwrap();
         fs::write(certs.join("ca.crt"), "ca").unwrap();
+        let drop_ins = dir.path().join(".config/containers/registries.conf.d");
+        fs::create_dir_all(&drop_ins).unwrap();
+        fs::write(drop_ins.join("corp.conf"), "corp").unwrap();
         let around = surroundings(dir.path());
         let credentials = Credentials::find(None, &around).unwrap();
-        let private = PrivateDir::fresh(&dir.path().join("7"), &credentials, &around).unwrap();
+        let mut private = PrivateDir::fresh(&dir.path().join("7"), &credentials, &around).unwrap();
+        let seen = private.drop_ins();
+        assert_eq!(fs::read(seen.join("corp.conf")).unwrap(), b"corp");
+        private.set_registries("ours").unwrap();
+        let env = private.environment(&around, &ForRun::default());
+        let file = &env[OsStr::new("CONTAINERS_REGISTRIES_CONF")];
+        assert_eq!(fs::read(file).unwrap(), b"ours");
+        assert_eq!(fs::read_dir(&seen).unwrap().count(), 1);
+        assert_eq!(fs::read(drop_ins.join("corp.conf")).unwrap(), b"corp");
+        assert_eq!(fs::read_dir(&drop_ins).unwrap().count(), 1);
         let seen = private
             .home()
             .join(".config/containers/certs.d/registry:5000/ca.crt");

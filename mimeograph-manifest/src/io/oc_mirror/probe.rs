@@ -251,8 +251,9 @@ fn version(path: &Path, answer: &Answer) -> Result<String, ProbeError> {
         .ok_or_else(strange)
 }
 
-/// Major and minor of `v4.17.0-202411251634.p0.g0b2b0d7.assembly.stream.el9`; `None` for 0.0.
-fn minor(version: &str) -> Option<(u32, u32)> {
+/// Major and minor number in what an `oc-mirror` calls itself, `v4.17.0-202411251634.p0.g0b2b0d7.…` for
+/// instance; `None` for `v0.0.0-unknown`.
+pub fn minor(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.trim_start_matches('v').split(['.', '-', '+']);
     let pair = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     (pair != (0, 0)).then_some(pair)

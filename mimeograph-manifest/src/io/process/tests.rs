@@ -158,3 +158,43 @@ fn what_cannot_be_started_is_named() {
     );
     assert_eq!(error.id(), ErrorId::CannotCreate);
 }
+
+/// The test plays both parts: started again by itself, it is the one that is killed.
+#[test]
+fn the_child_does_not_outlive_us() {
+    const NOTE: &str = "MIMEOGRAPH_TEST_PID_FILE";
+    if let Some(note) = std::env::var_os(NOTE) {
+        let script = format!("echo $$ > '{}'; exec sleep 600", note.display());
+        run(&shell(&script), &mut |_| {}, &limits()).unwrap();
+        panic!("it should have been killed by now");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let note = dir.path().join("pid");
+    let mut us = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "io::process::tests::the_child_does_not_outlive_us",
+        ])
+        .env(NOTE, &note)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let wait_for = |done: &dyn Fn() -> bool| {
+        while !done() {
+            assert!(Instant::now() < deadline, "waited too long");
+            std::thread::sleep(TICK);
+        }
+    };
+    let pid = || std::fs::read_to_string(&note).unwrap_or_default();
+    wait_for(&|| pid().ends_with('\n'));
+    let lives = |pid: &str| {
+        std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
+            .is_ok_and(|stat| !stat.contains(") Z"))
+    };
+    assert!(lives(&pid()));
+    us.kill().unwrap();
+    us.wait().unwrap();
+    wait_for(&|| !lives(&pid()));
+}

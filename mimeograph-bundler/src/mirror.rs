@@ -1,0 +1,375 @@
+//! Configuration -> `oc-mirror`, mirror to disk -> archives that hold what they should.
+//!
+//! A transaction: before each attempt `oc-mirror`'s history is made to be exactly that of the bundle
+//! that the next one builds on; a run that fails in any way leaves it so. Only archives that were
+//! read to their end, each blob against its name, come out of here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mimeograph_manifest::archive::Contents;
+use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
+use mimeograph_manifest::imageset::{ImageSet, TagStyle};
+use mimeograph_manifest::io::config::Config;
+use mimeograph_manifest::io::disk;
+use mimeograph_manifest::io::interrupt::Interrupt;
+use mimeograph_manifest::io::oc_mirror::attempts::{self, Attempt};
+use mimeograph_manifest::io::oc_mirror::auth::Credentials;
+use mimeograph_manifest::io::oc_mirror::environment::Surroundings;
+use mimeograph_manifest::io::oc_mirror::error_files::{self, Ours};
+use mimeograph_manifest::io::oc_mirror::history::History;
+use mimeograph_manifest::io::oc_mirror::log::LogLine;
+use mimeograph_manifest::io::oc_mirror::outcome::{Outcome, Partial, judge};
+use mimeograph_manifest::io::oc_mirror::port::{Port, Tagged};
+use mimeograph_manifest::io::oc_mirror::private::{ForRun, PrivateDir};
+use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
+use mimeograph_manifest::io::oc_mirror::summary::LogSummary;
+use mimeograph_manifest::io::oc_mirror::{history, residue};
+use mimeograph_manifest::io::process::{self, Limits, Spec};
+use mimeograph_manifest::manifest::{Generation, Incomplete, Missing};
+
+use crate::oc_mirror::MirrorToDisk;
+use crate::outbox;
+use crate::v1::Metadata;
+
+/// Between SIGTERM and SIGKILL.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// The folders of the connected side, in `bundleDir`. Their names are digits: `oc-mirror` refuses
+/// many words in the paths that it is given (contract §1.1).
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Where `oc-mirror` is started.
+    pub bundle_dir: PathBuf,
+    /// Its output.
+    pub output: PathBuf,
+    /// v2's cache.
+    pub cache: PathBuf,
+    /// What one run needs for itself.
+    pub private: PathBuf,
+    /// Logs of earlier runs, out of the archives' way.
+    pub logs: PathBuf,
+}
+
+impl Places {
+    /// As the configuration has them; they are created.
+    pub fn of(config: &Config) -> Result<Self, Failure> {
+        let bundle_dir = config.artefacts.bundle_dir.to_path_buf();
+        let cache = match &config.artefacts.cache_dir {
+            Some(cache) => cache.to_path_buf(),
+            None => bundle_dir.join("2"),
+        };
+        let places = Self {
+            output: bundle_dir.join("1"),
+            private: bundle_dir.join("3"),
+            logs: bundle_dir.join("5"),
+            cache,
+            bundle_dir,
+        };
+        for folder in [&places.output, &places.cache] {
+            disk::create_folder(folder, 0o755)?;
+        }
+        Ok(places)
+    }
+}
+
+/// What a run starts from.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// The folders.
+    pub places: &'a Places,
+    /// The program.
+    pub oc_mirror: &'a OcMirror,
+    /// The image set's exact bytes.
+    pub bytes: &'a [u8],
+    /// What they say.
+    pub imageset: &'a ImageSet,
+    /// What was shipped before; none: the archive is to hold everything.
+    pub base: Base,
+    /// Tells when to stop.
+    pub interrupt: &'a Interrupt,
+    /// Whether a partial run may go on.
+    pub partial: PartialRuns,
+}
+
+/// What becomes of a run in which single images failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartialRuns {
+    /// It is refused and rolled back.
+    Refuse,
+    /// It goes on, and the manifest says what is missing.
+    Allow,
+}
+
+/// `oc-mirror`'s record of what was shipped, as kept for the bundle that the next one builds on.
+#[derive(Clone, Debug)]
+pub enum Base {
+    /// Nothing: the archive holds everything.
+    Nothing,
+    /// v2's history file.
+    History(History),
+    /// v1's metadata.
+    Metadata(Metadata),
+}
+
+/// Archives that may be shipped.
+#[derive(Debug)]
+pub struct MirroredRun {
+    /// Where they lie.
+    pub archives: Vec<PathBuf>,
+    /// What they hold.
+    pub contents: Contents,
+    /// What they lack.
+    pub incomplete: Vec<Incomplete>,
+    /// `oc-mirror`'s exit status.
+    pub status: i32,
+}
+
+/// Why there are no archives.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// It ended well, and nothing is there.
+    #[error("`oc-mirror` ended well but wrote no archive")]
+    NoArchive,
+    /// Partial, and no archive to go on with.
+    #[error("`oc-mirror` wrote no archive because these failed: {0}")]
+    PartialWithoutArchive(String),
+}
+
+impl Fault for MirrorError {
+    fn id(&self) -> ErrorId {
+        match self {
+            Self::NoArchive => ErrorId::OcMirrorFailed,
+            Self::PartialWithoutArchive(_) => ErrorId::Partial,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(
+            match self {
+                Self::NoArchive => "look at the log above; nothing was published and nothing recorded as shipped",
+                Self::PartialWithoutArchive(_) => {
+                    "correct these references, or take them out of the image set; this `oc-mirror` writes no archive while \
+                     an image fails, so `--allow-partial` cannot help"
+                }
+            }
+            .into(),
+        )
+    }
+}
+
+/// How the tags of digest-only images look (contract §13.3); one that does not know its version is new.
+pub fn tag_style(generation: Generation, minor: Option<(u32, u32)>) -> TagStyle {
+    match (generation, minor) {
+        (Generation::V1, _) => TagStyle::None,
+        (Generation::V2, Some(version)) if version < (4, 18) => TagStyle::Bare,
+        (Generation::V2, _) => TagStyle::Algorithm,
+    }
+}
+
+impl Start<'_> {
+    /// Runs `oc-mirror`, again where that may help. `None`: v1 found nothing new.
+    pub fn mirror(&self) -> Result<Option<MirroredRun>, Failure> {
+        attempts::run(
+            &self.config.mirror.oc_mirror,
+            self.interrupt,
+            |attempt, timeout| {
+                // Whatever goes wrong, what it recorded as shipped was not.
+                self.attempt(attempt, timeout).or_else(|failed| {
+                    self.set_back()?;
+                    Err(failed)
+                })
+            },
+        )
+    }
+
+    /// Makes the output hold exactly what the next archive builds on.
+    pub fn set_back(&self) -> Result<(), Failure> {
+        match (&self.base, self.imageset.generation) {
+            (Base::History(history), Generation::V2) => {
+                history::hold_exactly(&self.places.output, Some(history))?;
+            }
+            (_, Generation::V2) => history::hold_exactly(&self.places.output, None)?,
+            (base, Generation::V1) => {
+                let metadata = if let Base::Metadata(metadata) = base {
+                    Some(metadata)
+                } else {
+                    None
+                };
+                Metadata::hold_exactly(&self.config.artefacts.metadata_dir, metadata)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn attempt(&self, attempt: u32, timeout: Duration) -> Result<Option<MirroredRun>, Attempt> {
+        self.set_back()?;
+        residue::purge_uploads(&self.places.cache)?;
+        residue::clear_releases(&self.places.output)?;
+        residue::set_logs_aside(&self.places.output, &self.places.logs)?;
+        for archive in outbox::archives(&self.places.output, self.imageset.generation)? {
+            // Nothing of value lies here: what was mirrored well was moved to the outbox at once.
+            let _ = fs::remove_file(archive);
+        }
+        let known = error_files::names(&self.places.output)?;
+        let (ended, summary) = self.run(attempt, timeout)?;
+        let errors = match self.imageset.generation {
+            Generation::V1 => Vec::new(),
+            Generation::V2 => error_files::read(&self.places.output, Ours::NotAmong(&known))?,
+        };
+        let generation = self.imageset.generation;
+        let outcome = judge(generation, self.oc_mirror.minor, &ended, &summary, &errors);
+        let partial = match &outcome {
+            Outcome::Clean => None,
+            Outcome::NothingToDo => return Ok(None),
+            Outcome::Partial(partial) if self.may_go_on(partial) => Some(partial),
+            _ => return Err(failed(&outcome)),
+        };
+        self.archives(partial).map(Some)
+    }
+
+    fn may_go_on(&self, partial: &Partial) -> bool {
+        self.partial == PartialRuns::Allow && partial.is_of_single_images()
+    }
+
+    fn archives(&self, partial: Option<&Partial>) -> Result<MirroredRun, Attempt> {
+        let generation = self.imageset.generation;
+        let failed: Vec<_> = partial
+            .into_iter()
+            .flat_map(|partial| &partial.failed)
+            .collect();
+        let archives = outbox::archives(&self.places.output, generation)?;
+        if archives.is_empty() || partial.is_some_and(|partial| partial.status != 0) {
+            return Err(if failed.is_empty() {
+                MirrorError::NoArchive
+            } else {
+                let names: Vec<_> = failed
+                    .iter()
+                    .map(|image| image.reference.as_str())
+                    .collect();
+                MirrorError::PartialWithoutArchive(names.join(", "))
+            }
+            .into());
+        }
+        let contents = outbox::read(&archives, generation, &|_| ()).map_err(|error| Attempt {
+            // A race while packing and a full disk may both be over at the next try (contract §3.2).
+            may_pass: true,
+            failure: error.into(),
+        })?;
+        let incomplete = failed
+            .into_iter()
+            .map(|image| Incomplete {
+                reference: image.reference.clone(),
+                reason: Missing::Image,
+            })
+            .collect();
+        Ok(MirroredRun {
+            archives,
+            contents,
+            incomplete,
+            status: 0,
+        })
+    }
+
+    fn run(
+        &self,
+        attempt: u32,
+        timeout: Duration,
+    ) -> Result<(process::Ended, LogSummary), Attempt> {
+        let settings = &self.config.mirror.oc_mirror;
+        let around = Surroundings::of_this_process();
+        let credentials = Credentials::find(self.config.auth_file()?.map(|file| &**file), &around)?;
+        let private = PrivateDir::fresh(&self.places.private, &credentials, &around)?;
+        let port = Port::choose(&self.tagged())?;
+        for trap in &port.traps {
+            tracing::warn!("{trap}");
+        }
+        let imageset = self.write_imageset(&private)?;
+        let v2 = self.imageset.generation == Generation::V2;
+        let output = if v2 {
+            "1".to_owned()
+        } else {
+            self.places.output.display().to_string()
+        };
+        let command = MirrorToDisk {
+            generation: self.imageset.generation,
+            imageset: &imageset,
+            output: &output,
+            cache: &self.places.cache,
+            port: &port,
+            auth_file: &private.auth_file(),
+            source_tls_verify: settings.source_tls_verify,
+            attempt,
+            extra: &settings.extra_args,
+        };
+        let cache_by_variable = v2 && !self.oc_mirror.has("--cache-dir");
+        let for_run = ForRun {
+            port: v2.then_some(&port),
+            cache: cache_by_variable.then_some(self.places.cache.as_path()),
+            added: Some(&settings.env),
+        };
+        let spec = Spec {
+            program: self.oc_mirror.path.clone(),
+            args: command.arguments(self.oc_mirror),
+            env: private.environment(&around, &for_run),
+            dir: if v2 {
+                self.places.bundle_dir.clone()
+            } else {
+                private.work()
+            },
+        };
+        let limits = Limits {
+            timeout,
+            grace: GRACE,
+            interrupt: self.interrupt.clone(),
+        };
+        tracing::info!(
+            version = self.oc_mirror.version,
+            attempt = attempt + 1,
+            "oc-mirror: mirror to disk"
+        );
+        let mut summary = LogSummary::default();
+        let mut on_line = |line: process::Line| {
+            summary.take(&line.text);
+            LogLine::parse(&line.text).pass_on();
+        };
+        let ended = process::run(&spec, &mut on_line, &limits)?;
+        Ok((ended, summary))
+    }
+
+    fn write_imageset(&self, private: &PrivateDir) -> Result<PathBuf, Failure> {
+        let path = private.work().join("imageset.yaml");
+        let bytes = match self.imageset.generation {
+            Generation::V2 => self.bytes.to_vec(),
+            Generation::V1 => Metadata::inject(self.bytes, &self.config.artefacts.metadata_dir)?,
+        };
+        disk::write_durably(&path, &bytes, 0o600)?;
+        Ok(path)
+    }
+
+    fn tagged(&self) -> Vec<Tagged> {
+        self.imageset
+            .tags(tag_style(self.imageset.generation, self.oc_mirror.minor))
+            .into_iter()
+            .map(|(repository, tag)| Tagged { repository, tag })
+            .collect()
+    }
+}
+
+fn failed(outcome: &Outcome) -> Attempt {
+    match outcome.error() {
+        Some(error) => Attempt {
+            failure: error.into(),
+            may_pass: outcome.is_retryable(),
+        },
+        None => MirrorError::NoArchive.into(),
+    }
+}
+
+/// The path that tells v1 where its metadata lies.
+pub fn v1_storage(metadata_dir: &Path) -> PathBuf {
+    metadata_dir.join("v1")
+}

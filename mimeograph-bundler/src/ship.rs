@@ -1,0 +1,343 @@
+//! Files -> chunks in the store: cut, hash, compress where it pays, put what the store lacks.
+//!
+//! Each chunk is read once. What the stream already holds, by its raw digest, is neither compressed
+//! nor sent again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use mimeograph_manifest::archive::{ArchiveError, Headers, data_ranges};
+use mimeograph_manifest::chunk::{self, Chunk, Encoding};
+use mimeograph_manifest::digest::Digest;
+use mimeograph_manifest::failure::{ErrorId, Fault};
+use mimeograph_manifest::io::interrupt::Interrupt;
+use mimeograph_manifest::io::listing::is_listed;
+use mimeograph_manifest::io::store::{Put, Shelve, StoreError};
+use mimeograph_manifest::layout::Key;
+use mimeograph_manifest::manifest::{self, Generation, Manifest, Role};
+use mimeograph_manifest::name::FileName;
+
+use crate::buffers::Buffers;
+
+/// A file that is to travel.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Its name in the bundle.
+    pub name: FileName,
+    /// What it is for.
+    pub role: Role,
+    /// Where it lies.
+    pub path: PathBuf,
+}
+
+/// What lies in the store as chunks.
+#[derive(Debug, Default)]
+pub struct Shipped {
+    /// The files with their chunks, in the order they were given.
+    pub files: Vec<manifest::File>,
+    /// What it took.
+    pub tally: Tally,
+}
+
+/// What shipping took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Chunks in all.
+    pub chunks: u64,
+    /// Chunks that had to be sent.
+    pub chunks_sent: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Bytes that had to be sent, as stored.
+    pub bytes_sent: u64,
+}
+
+/// How to ship.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace<'a> {
+    /// Chunks on their way at once.
+    pub parallel: usize,
+    /// Bytes of a chunk at most.
+    pub chunk_size: u64,
+    /// Tells when to stop.
+    pub interrupt: &'a Interrupt,
+}
+
+/// Why shipping failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ShipError {
+    /// A file could not be read.
+    #[error("failed to read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An archive is not what it must be.
+    #[error("failed to plan the chunks of an archive")]
+    Archive(#[source] ArchiveError),
+    /// The store failed.
+    #[error("failed to ship a chunk of `{}`", path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// What the store said.
+        source: StoreError,
+    },
+    /// SIGTERM or SIGINT.
+    #[error("stopped by a signal while shipping")]
+    Interrupted,
+}
+
+impl Fault for ShipError {
+    fn id(&self) -> ErrorId {
+        match self {
+            Self::Read { .. } => ErrorId::Io,
+            Self::Archive(error) => error.id(),
+            Self::Store { source, .. } => source.id(),
+            Self::Interrupted => ErrorId::Interrupted,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Archive(error) => error.hint(),
+            Self::Store { source, .. } => source.hint(),
+            Self::Read { .. } => None,
+            Self::Interrupted => Some("run it again: what was shipped is not sent twice".into()),
+        }
+    }
+}
+
+/// The chunks that the stream holds, by raw digest: named by a published manifest and listed now.
+#[derive(Debug, Default)]
+pub struct Held(HashMap<Digest, Chunk>);
+
+impl Held {
+    /// Adds the chunks of a published manifest that are there, with the right size.
+    pub fn add(&mut self, manifest: &Manifest, listed: &BTreeMap<Digest, u64>) {
+        let there = manifest.chunks().filter(|chunk| is_listed(listed, chunk));
+        self.0.extend(there.map(|chunk| (chunk.raw, *chunk)));
+    }
+}
+
+/// One range of one file.
+struct Piece {
+    file: usize,
+    range: Range<u64>,
+}
+
+/// Ships `files` and returns them with their chunks. `progress` hears of every raw byte.
+pub fn ship(
+    files: &[Outgoing],
+    generation: Generation,
+    store: &dyn Shelve,
+    held: Held,
+    pace: Pace<'_>,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Shipped, ShipError> {
+    let opened = files.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let mut pieces = Vec::new();
+    for (number, (outgoing, file)) in files.iter().zip(&opened).enumerate() {
+        let ranges = cut(outgoing, file, generation, pace.chunk_size)?;
+        pieces.extend(ranges.into_iter().map(|range| Piece {
+            file: number,
+            range,
+        }));
+    }
+    let line = Line {
+        files,
+        opened,
+        pieces,
+        store,
+        held: Mutex::new(held.0),
+        buffers: Buffers::new(pace.parallel),
+        next: AtomicUsize::new(0),
+        chunks_sent: AtomicU64::new(0),
+        bytes_sent: AtomicU64::new(0),
+        interrupt: pace.interrupt,
+        progress,
+    };
+    line.run(pace.parallel)
+}
+
+fn open(outgoing: &Outgoing) -> Result<File, ShipError> {
+    File::open(&outgoing.path).map_err(|source| ShipError::Read {
+        path: outgoing.path.clone(),
+        source,
+    })
+}
+
+fn cut(
+    outgoing: &Outgoing,
+    file: &File,
+    generation: Generation,
+    chunk_size: u64,
+) -> Result<Vec<Range<u64>>, ShipError> {
+    let read = |source| ShipError::Read {
+        path: outgoing.path.clone(),
+        source,
+    };
+    let size = file.metadata().map_err(read)?.len();
+    let entries = if outgoing.role == Role::Archive {
+        Headers::new(outgoing.name.as_str(), generation, io::BufReader::new(file))
+            .and_then(data_ranges)
+            .map_err(ShipError::Archive)?
+    } else {
+        Vec::new()
+    };
+    Ok(chunk::plan(size, &entries, chunk_size))
+}
+
+/// The workers' common ground.
+struct Line<'a> {
+    files: &'a [Outgoing],
+    opened: Vec<File>,
+    pieces: Vec<Piece>,
+    store: &'a dyn Shelve,
+    held: Mutex<HashMap<Digest, Chunk>>,
+    buffers: Buffers,
+    next: AtomicUsize,
+    chunks_sent: AtomicU64,
+    bytes_sent: AtomicU64,
+    interrupt: &'a Interrupt,
+    progress: &'a (dyn Fn(u64) + Sync),
+}
+
+impl Line<'_> {
+    fn run(self, parallel: usize) -> Result<Shipped, ShipError> {
+        let results = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..parallel.max(1))
+                .map(|_| scope.spawn(|| self.work()))
+                .collect();
+            // A panic in a worker goes on here, as the bug that it is.
+            workers
+                .into_iter()
+                .map(|worker| {
+                    worker
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                })
+                .collect::<Result<Vec<_>, _>>()
+        })?;
+        let mut done: Vec<_> = results.into_iter().flatten().collect();
+        done.sort_unstable_by_key(|(piece, _)| *piece);
+        Ok(self.sum_up(&done))
+    }
+
+    fn sum_up(&self, done: &[(usize, Chunk)]) -> Shipped {
+        let mut shipped = Shipped::default();
+        for outgoing in self.files {
+            shipped.files.push(manifest::File {
+                name: outgoing.name.clone(),
+                role: outgoing.role,
+                size: 0,
+                chunks: Vec::new(),
+            });
+        }
+        for (piece, chunk) in done {
+            let file = &mut shipped.files[self.pieces[*piece].file];
+            file.size += chunk.raw_size;
+            file.chunks.push(*chunk);
+        }
+        shipped.tally = Tally {
+            chunks: done.len() as u64,
+            chunks_sent: self.chunks_sent.load(Ordering::Relaxed),
+            bytes: shipped.files.iter().map(|file| file.size).sum(),
+            bytes_sent: self.bytes_sent.load(Ordering::Relaxed),
+        };
+        shipped
+    }
+
+    /// Takes piece after piece; the first error makes the others stop at their next one.
+    fn work(&self) -> Result<Vec<(usize, Chunk)>, ShipError> {
+        let mut done = Vec::new();
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(piece) = self.pieces.get(number) else {
+                return Ok(done);
+            };
+            let shipped = if self.interrupt.is_raised() {
+                Err(ShipError::Interrupted)
+            } else {
+                self.ship(piece)
+            };
+            match shipped {
+                Ok(chunk) => done.push((number, chunk)),
+                Err(error) => {
+                    self.next.store(self.pieces.len(), Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+            (self.progress)(piece.range.end - piece.range.start);
+        }
+    }
+
+    fn ship(&self, piece: &Piece) -> Result<Chunk, ShipError> {
+        let path = &self.files[piece.file].path;
+        let read = |source| ShipError::Read {
+            path: path.clone(),
+            source,
+        };
+        let mut raw = self.buffers.take();
+        let size = usize::try_from(piece.range.end - piece.range.start).unwrap_or_default();
+        raw.resize(size, 0);
+        self.opened[piece.file]
+            .read_exact_at(&mut raw, piece.range.start)
+            .map_err(read)?;
+        let digest = Digest::of(&raw);
+        if let Some(chunk) = self.held().get(&digest) {
+            return Ok(*chunk);
+        }
+        let packed = chunk::compress(&raw).map_err(read)?;
+        let (stored, body, encoding) = match packed {
+            Some(packed) => (Digest::of(&packed), Bytes::from(packed), Encoding::Zstd),
+            None => (digest, Bytes::from_owner(raw), Encoding::None),
+        };
+        let chunk = Chunk {
+            stored,
+            stored_size: body.len() as u64,
+            encoding,
+            raw: digest,
+            raw_size: size as u64,
+        };
+        self.put(&chunk, body).map_err(|source| ShipError::Store {
+            path: path.clone(),
+            source,
+        })?;
+        self.held().insert(digest, chunk);
+        Ok(chunk)
+    }
+
+    fn put(&self, chunk: &Chunk, body: Bytes) -> Result<(), StoreError> {
+        let key = Key::Chunk(chunk.stored);
+        let sent = match self.store.put(&key, body.clone(), &chunk.stored) {
+            Ok(put) => put == Put::Written,
+            // Bytes that do not match their name: a repair, the one exception to write-once.
+            Err(StoreError::Occupied { .. }) => {
+                tracing::warn!(object = %key, "bytes in the store do not match their name: repaired");
+                self.store.replace(&key, body, &chunk.stored)?;
+                true
+            }
+            Err(error) => return Err(error),
+        };
+        if sent {
+            self.chunks_sent.fetch_add(1, Ordering::Relaxed);
+            self.bytes_sent
+                .fetch_add(chunk.stored_size, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Chunk>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

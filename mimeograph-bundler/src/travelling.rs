@@ -1,0 +1,198 @@
+//! The other files that travel: those on local disk that the image set names, and extra ones.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use mimeograph_manifest::failure::{ErrorId, Fault};
+use mimeograph_manifest::imageset::{ImageSet, ImageSetError};
+use mimeograph_manifest::limits;
+use mimeograph_manifest::manifest::Role;
+use mimeograph_manifest::name::{FileName, NameError};
+
+use crate::ship::Outgoing;
+
+/// Why a file cannot travel.
+#[derive(Debug, thiserror::Error)]
+pub enum TravelError {
+    /// It is not there or cannot be read.
+    #[error("failed to read `{}`, which is to travel ({why})", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Which setting names it.
+        why: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Its name cannot travel.
+    #[error("`{}` cannot travel under its name", path.display())]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: NameError,
+    },
+    /// It is not a file or a folder.
+    #[error("`{}` is neither a regular file nor a folder", .0.display())]
+    Kind(PathBuf),
+    /// There are too many.
+    #[error("more than {max} files are to travel", max = limits::FILES)]
+    TooMany,
+    /// The image set names a file elsewhere.
+    #[error("the image set cannot be carried")]
+    ImageSet(#[source] ImageSetError),
+}
+
+impl Fault for TravelError {
+    fn id(&self) -> ErrorId {
+        match self {
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                ErrorId::InputMissing
+            }
+            Self::Read { .. } => ErrorId::Io,
+            Self::Name { .. } | Self::Kind(_) | Self::TooMany => ErrorId::ConfigInvalid,
+            Self::ImageSet(error) => error.id(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Name { .. } => {
+                Some("rename it: letters, digits and `._+~@=-`, at most 8 folders deep".into())
+            }
+            Self::ImageSet(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// The files below `mirror.localDir` that the image set names.
+pub fn local_files(imageset: &ImageSet, local_dir: &Path) -> Result<Vec<Outgoing>, TravelError> {
+    let mut files = Vec::new();
+    for path in imageset.local_paths() {
+        let outside = || {
+            TravelError::ImageSet(ImageSetError::Outside {
+                path: path.to_owned(),
+                local_dir: local_dir.display().to_string(),
+            })
+        };
+        let below = Path::new(path)
+            .strip_prefix(local_dir)
+            .map_err(|_| outside())?;
+        if !below
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
+        {
+            return Err(outside());
+        }
+        collect(
+            Path::new(path),
+            &below.to_string_lossy(),
+            Role::Local,
+            "the image set",
+            &mut files,
+        )?;
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    files.dedup_by(|a, b| a.name == b.name);
+    Ok(files)
+}
+
+/// The files and folders of `artefacts.extraFiles`, each under its last component.
+pub fn extra_files(paths: &[PathBuf]) -> Result<Vec<Outgoing>, TravelError> {
+    let mut files = Vec::new();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        collect(path, &name, Role::Extra, "artefacts.extraFiles", &mut files)?;
+    }
+    Ok(files)
+}
+
+fn collect(
+    path: &Path,
+    name: &str,
+    role: Role,
+    why: &'static str,
+    files: &mut Vec<Outgoing>,
+) -> Result<(), TravelError> {
+    let read = |source| TravelError::Read {
+        path: path.to_owned(),
+        why,
+        source,
+    };
+    // The named path itself may be a link (a ConfigMap's files are), what lies below may not.
+    let kind = fs::metadata(path).map_err(read)?.file_type();
+    if kind.is_file() {
+        if files.len() >= limits::FILES {
+            return Err(TravelError::TooMany);
+        }
+        let name = name
+            .parse::<FileName>()
+            .map_err(|source| TravelError::Name {
+                path: path.to_owned(),
+                source,
+            })?;
+        files.push(Outgoing {
+            name,
+            role,
+            path: path.to_owned(),
+        });
+        return Ok(());
+    }
+    if !kind.is_dir() {
+        return Err(TravelError::Kind(path.to_owned()));
+    }
+    let mut inside: Vec<_> = fs::read_dir(path)
+        .map_err(read)?
+        .collect::<Result<_, _>>()
+        .map_err(read)?;
+    inside.sort_by_key(fs::DirEntry::file_name);
+    for entry in inside {
+        if entry.file_type().map_err(read)?.is_symlink() {
+            return Err(TravelError::Kind(entry.path()));
+        }
+        let name = format!("{name}/{}", entry.file_name().to_string_lossy());
+        collect(&entry.path(), &name, role, why, files)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn imageset(path: &str) -> ImageSet {
+        let text = format!(
+            "kind: ImageSetConfiguration\napiVersion: mirror.openshift.io/v2alpha1\nmirror:\n  helm:\n    local:\n    - name: x\n      path: {path}\n"
+        );
+        ImageSet::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_chart_below_the_local_folder_travels_and_one_elsewhere_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let chart = folder.path().join("charts/x/templates");
+        fs::create_dir_all(&chart).unwrap();
+        fs::write(chart.join("_helpers.tpl"), b"x").unwrap();
+        let named = imageset(&folder.path().join("charts/x").display().to_string());
+        let files = local_files(&named, folder.path()).unwrap();
+        assert_eq!(files[0].name.as_str(), "charts/x/templates/_helpers.tpl");
+        for path in [
+            "/etc/passwd".to_owned(),
+            format!("{}/../x", folder.path().display()),
+        ] {
+            let error = local_files(&imageset(&path), folder.path()).unwrap_err();
+            assert_eq!(error.id(), ErrorId::ImagesetInvalid, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_link_inside_a_folder_does_not_travel() {
+        let folder = tempfile::tempdir().unwrap();
+        let extra = folder.path().join("extra");
+        fs::create_dir(&extra).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", extra.join("x")).unwrap();
+        assert!(matches!(extra_files(&[extra]), Err(TravelError::Kind(_))));
+    }
+}

@@ -1,0 +1,161 @@
+//! The files that the configuration names, looked for when a command needs them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::error::ConfigError;
+use super::model::Config;
+use super::place::Field;
+use super::scalar::{AbsolutePath, RegistryUri};
+use crate::failure::ErrorId;
+use crate::io::location::{S3Location, StoreLocation};
+
+/// Where the original's Podman line mounts the image set.
+const MOUNTED: &str = "/mimeograph/imageset-config.yaml";
+const BUNDLER_KEYGEN: &str = "make one with `mimeograph-bundler keygen --out DIR`";
+
+impl Config {
+    /// The file that was read.
+    pub fn file(&self) -> &Path {
+        &self.source.file
+    }
+
+    /// Where the stream lies: `flag` (`--store`), else what the file says. A bucket named by the flag is
+    /// reached as the file's `s3` says: endpoint, region and CA certificates stay.
+    pub fn location(&self, flag: Option<StoreLocation>) -> Result<StoreLocation, ConfigError> {
+        match (flag, self.store.clone()) {
+            (Some(StoreLocation::S3(named)), Some(StoreLocation::S3(configured))) => {
+                Ok(StoreLocation::S3(S3Location {
+                    bucket: named.bucket,
+                    prefix: named.prefix,
+                    ..configured
+                }))
+            }
+            (Some(location), _) | (None, Some(location)) => Ok(location),
+            (None, None) => Err(self.source.at(
+                None,
+                "there is neither `s3` nor `store.directory`".into(),
+                "write one of them, or name the store with `--store dir:PATH` or `--store s3://BUCKET/PREFIX`",
+                ErrorId::ConfigInvalid,
+            )),
+        }
+    }
+
+    /// The target registry.
+    pub fn target(&self) -> Result<&RegistryUri, ConfigError> {
+        let remedy = "write the target registry as `host[:port][/namespace]`";
+        self.mirror
+            .target
+            .as_ref()
+            .ok_or_else(|| self.source.required("mirror.targetRegistryURI", remedy))
+    }
+
+    pub(super) fn imageset_field(&self) -> Result<&AbsolutePath, ConfigError> {
+        let remedy = "write the path of the `ImageSetConfiguration` file";
+        self.mirror
+            .imageset_config
+            .as_ref()
+            .ok_or_else(|| self.source.required("mirror.imagesetConfig", remedy))
+    }
+
+    /// The image set's file; one that is missing at its place may lie at
+    /// `/mimeograph/imageset-config.yaml` instead.
+    pub fn imageset(&self) -> Result<PathBuf, ConfigError> {
+        self.imageset_or(Path::new(MOUNTED))
+    }
+
+    pub(super) fn imageset_or(&self, mounted: &Path) -> Result<PathBuf, ConfigError> {
+        let configured = self.imageset_field()?;
+        for place in [configured, mounted] {
+            if place.is_file() {
+                return Ok(place.to_owned());
+            }
+        }
+        Err(self.absent(
+            &Field::named("mirror.imagesetConfig"),
+            configured,
+            &format!("put the image set there, or at `{}`", mounted.display()),
+            ErrorId::InputMissing,
+        ))
+    }
+
+    /// The private key's file.
+    pub fn signing_key(&self) -> Result<PathBuf, ConfigError> {
+        let key = &self.signing.key_file;
+        if key.is_file() {
+            return Ok(key.to_path_buf());
+        }
+        let field = Field::named("signing.keyFile");
+        Err(self.absent(&field, key, BUNDLER_KEYGEN, ErrorId::KeyMissing))
+    }
+
+    /// The files of the trusted keys: those that are named, and every `*.pem` of the folders that are.
+    pub fn trusted_keys(&self) -> Result<Vec<PathBuf>, ConfigError> {
+        let field = Field::named("trust.keys");
+        let remedy = "put the public keys (`*.pub.pem`, made by `mimeograph-bundler keygen --out DIR`) there";
+        let mut files = Vec::new();
+        for (index, place) in self.trust.keys.iter().enumerate() {
+            let found = keys_at(place);
+            if found.is_empty() {
+                let field = field.index(index);
+                return Err(self.absent(&field, place, remedy, ErrorId::KeyMissing));
+            }
+            files.extend(found);
+        }
+        Ok(files)
+    }
+
+    /// The extra files, all of which are there.
+    pub fn extra_files(&self) -> Result<&[AbsolutePath], ConfigError> {
+        let field = Field::named("artefacts.extraFiles");
+        for (index, file) in self.artefacts.extra_files.iter().enumerate() {
+            if !file.exists() {
+                let remedy = "put the file there, or take it out of the list";
+                return Err(self.absent(&field.index(index), file, remedy, ErrorId::InputMissing));
+            }
+        }
+        Ok(&self.artefacts.extra_files)
+    }
+
+    /// The credentials' file for registries, where one is configured.
+    pub fn auth_file(&self) -> Result<Option<&AbsolutePath>, ConfigError> {
+        match &self.mirror.oc_mirror.auth_file {
+            Some(file) if !file.is_file() => Err(self.absent(
+                &Field::named("mirror.ocMirror.authFile"),
+                file,
+                "put the pull secret there, or take the field out",
+                ErrorId::InputMissing,
+            )),
+            file => Ok(file.as_ref()),
+        }
+    }
+
+    fn absent(&self, field: &Field, path: &Path, remedy: &str, id: ErrorId) -> ConfigError {
+        let what = match path.try_exists() {
+            Err(_) => "which cannot be reached",
+            Ok(true) if path.is_dir() && fs::read_dir(path).is_err() => "which cannot be read",
+            Ok(true) if path.is_dir() && id == ErrorId::KeyMissing => "where no key (`*.pem`) is",
+            Ok(true) => "which is not a file",
+            Ok(false) => "which is not there",
+        };
+        let message = format!("`{field}` is `{}`, {what}", path.display());
+        self.source.named(field, message, remedy, id)
+    }
+}
+
+fn keys_at(place: &Path) -> Vec<PathBuf> {
+    if place.is_file() {
+        return vec![place.to_owned()];
+    }
+    let Ok(entries) = fs::read_dir(place) else {
+        return Vec::new();
+    };
+    let is_key =
+        |path: &PathBuf| path.extension().is_some_and(|end| end == "pem") && path.is_file();
+    let mut keys: Vec<_> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(is_key)
+        .collect();
+    keys.sort();
+    keys
+}

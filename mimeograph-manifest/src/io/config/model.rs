@@ -1,0 +1,165 @@
+//! The configuration as the programs see it: checked, typed, with its defaults.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use super::scalar::{
+    AbsolutePath, ChunkSize, EnclaveName, Parallel, Period, RegistryUri, StreamName,
+};
+use super::source::Source;
+use crate::io::location::StoreLocation;
+use crate::name::StreamId;
+
+/// The configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `stream`
+    pub stream: Stream,
+    /// `enclave`: who the populator is, against a bundle's audience.
+    pub enclave: Option<EnclaveName>,
+    /// `mirror`
+    pub mirror: Mirror,
+    /// `s3` or `store`; `None` where the file has neither: then `--store` must name one.
+    pub store: Option<StoreLocation>,
+    /// `artefacts`
+    pub artefacts: Artefacts,
+    /// `bundle`
+    pub bundle: Bundle,
+    /// `signing`
+    pub signing: Signing,
+    /// `trust`
+    pub trust: Trust,
+    /// `transfer`
+    pub transfer: Transfer,
+    pub(super) source: Source,
+}
+
+/// What people call the stream, and whom it is for.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// `name`
+    pub name: Option<StreamName>,
+    /// `audience`: the enclaves; empty = any.
+    pub audience: Vec<EnclaveName>,
+}
+
+/// What is mirrored, where to, and by what.
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    /// `imagesetConfig` as configured; [`Config::imageset`] also knows where else it may lie.
+    pub imageset_config: Option<AbsolutePath>,
+    /// `targetRegistryURI`; [`Config::target`] is the one that must be there.
+    pub target: Option<RegistryUri>,
+    /// `localDir`: where the files that an image set names must lie, on both sides.
+    pub local_dir: AbsolutePath,
+    /// `ocMirror`
+    pub oc_mirror: OcMirrorSettings,
+}
+
+/// How `oc-mirror` is run.
+#[derive(Clone, Debug)]
+pub struct OcMirrorSettings {
+    /// `path`: a bare name is looked for in `PATH`. An explicit value wins over the environment variable
+    /// `MIMEOGRAPH_OC_MIRROR`, that over the default `oc-mirror`.
+    pub path: PathBuf,
+    /// `version`
+    pub version: OcMirrorVersion,
+    /// `timeout`: one attempt.
+    pub timeout: Period,
+    /// `deadline`: all attempts of one run.
+    pub deadline: Period,
+    /// `retries`: whole runs after the first.
+    pub retries: u32,
+    /// `acceptVersionMismatch`
+    pub versions: Versions,
+    /// `extraArgs`
+    pub extra_args: Vec<String>,
+    /// `env`: what is added to the environment that it gets.
+    pub env: BTreeMap<String, String>,
+    /// `sourceTLSVerify`; off also means that plain HTTP may be tried, as `oc-mirror` does.
+    pub source_tls_verify: bool,
+    /// `targetTLSVerify`; off also means that plain HTTP may be tried, as `oc-mirror` does.
+    pub target_tls_verify: bool,
+    /// `authFile`; where it is absent the credentials are sought as `oc-mirror` would.
+    pub auth_file: Option<AbsolutePath>,
+}
+
+/// Which command line `oc-mirror` is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OcMirrorVersion {
+    /// From the image set's `apiVersion`.
+    #[default]
+    Auto,
+    /// The first.
+    V1,
+    /// The second.
+    V2,
+}
+
+/// What becomes of versions of `oc-mirror` that do not fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versions {
+    /// They are refused.
+    #[default]
+    MustFit,
+    /// They are accepted (`acceptVersionMismatch: true`).
+    MayDiffer,
+}
+
+/// Where things lie on this side.
+#[derive(Clone, Debug)]
+pub struct Artefacts {
+    /// `bundleDir`: large, can be made again at a cost.
+    pub bundle_dir: AbsolutePath,
+    /// `metadataDir`: small, must last.
+    pub metadata_dir: AbsolutePath,
+    /// `cacheDir`: `oc-mirror`'s cache, where it is not to be below `bundleDir`.
+    pub cache_dir: Option<AbsolutePath>,
+    /// `extraFiles`: files that travel along; [`Config::extra_files`] are those that are there.
+    pub extra_files: Vec<AbsolutePath>,
+    /// `extraDir`: where they arrive (default: `extra` below `bundleDir`).
+    pub extra_dir: AbsolutePath,
+    /// `resourcesDir`: where cluster resources are put (default: `resources` below `metadataDir`).
+    pub resources_dir: AbsolutePath,
+}
+
+/// How a bundle is made.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    /// `allowPartial`: whether a partial mirror may be published.
+    pub allow_partial: bool,
+}
+
+/// How a bundle is signed.
+#[derive(Clone, Debug)]
+pub struct Signing {
+    /// `keyFile`; [`Config::signing_key`] is the one that must be there.
+    pub key_file: AbsolutePath,
+    /// `expiresAfter`
+    pub expires_after: Period,
+}
+
+/// Whom the populator trusts.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// `keys`: files, or folders of `*.pem`; [`Config::trusted_keys`] are the files.
+    pub keys: Vec<AbsolutePath>,
+    /// `threshold`: so many distinct keys.
+    pub threshold: NonZeroUsize,
+    /// `stream`: the one to follow, where it is not pinned at first use.
+    pub stream: Option<StreamId>,
+    /// `waitAtMost`: how long a bundle may be arriving.
+    pub wait_at_most: Period,
+    /// `clockSkew`: how far ahead of our clock a manifest may be.
+    pub clock_skew: Period,
+}
+
+/// How chunks are moved.
+#[derive(Clone, Debug)]
+pub struct Transfer {
+    /// `parallel`
+    pub parallel: Parallel,
+    /// `chunkSize`
+    pub chunk_size: ChunkSize,
+}

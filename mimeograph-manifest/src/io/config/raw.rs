@@ -1,0 +1,148 @@
+//! The file as it is written: every field that exists, none required, nothing checked but its shape.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Visitor};
+
+/// A text, or a whole number kept as text, so that a unit that was forgotten can be named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Scalar(pub(super) String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Scalar;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
+                Ok(Scalar(text.to_owned()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Scalar, E> {
+                Ok(Scalar(number.to_string()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Scalar, E> {
+                Ok(Scalar(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+macro_rules! part {
+    ($(#[doc = $doc:literal])+ $name:ident { $($(#[$meta:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+        pub(super) struct $name { $($(#[$meta])* pub(super) $field: Option<$type>,)* }
+    };
+}
+
+part! {
+    /// The whole file.
+    RawConfig {
+        api_version: Scalar,
+        kind: Scalar,
+        operation: Scalar,
+        stream: RawStream,
+        enclave: Scalar,
+        mirror: RawMirror,
+        s3: RawS3,
+        store: RawStore,
+        artefacts: RawArtefacts,
+        bundle: RawBundle,
+        signing: RawSigning,
+        trust: RawTrust,
+        transfer: RawTransfer,
+    }
+}
+part! {
+    /// `stream`
+    RawStream { name: Scalar, audience: Vec<Scalar>, }
+}
+part! {
+    /// `mirror`
+    RawMirror {
+        imageset_config: Scalar,
+        #[serde(rename = "targetRegistryURI")]
+        target_registry_uri: Scalar,
+        local_dir: Scalar,
+        oc_mirror: RawOcMirror,
+    }
+}
+part! {
+    /// `mirror.ocMirror`
+    RawOcMirror {
+        path: Scalar,
+        version: Scalar,
+        timeout: Scalar,
+        deadline: Scalar,
+        retries: u32,
+        accept_version_mismatch: bool,
+        extra_args: Vec<Scalar>,
+        env: BTreeMap<String, Scalar>,
+        #[serde(rename = "sourceTLSVerify")]
+        source_tls_verify: bool,
+        #[serde(rename = "targetTLSVerify")]
+        target_tls_verify: bool,
+        auth_file: Scalar,
+    }
+}
+part! {
+    /// `s3`
+    RawS3 { bucket: RawBucket, ca_bundle: Scalar, }
+}
+part! {
+    /// `s3.bucket`
+    RawBucket {
+        name: Scalar,
+        endpoint: Scalar,
+        sub_dir: Scalar,
+        region: Scalar,
+        force_path_style: bool,
+    }
+}
+part! {
+    /// `store`
+    RawStore { directory: Scalar, }
+}
+part! {
+    /// `artefacts`
+    RawArtefacts {
+        bundle_dir: Scalar,
+        metadata_dir: Scalar,
+        cache_dir: Scalar,
+        extra_files: Vec<Scalar>,
+        extra_dir: Scalar,
+        resources_dir: Scalar,
+    }
+}
+part! {
+    /// `bundle`
+    RawBundle { allow_partial: bool, }
+}
+part! {
+    /// `signing`
+    RawSigning { key_file: Scalar, expires_after: Scalar, }
+}
+part! {
+    /// `trust`
+    RawTrust {
+        keys: Vec<Scalar>,
+        threshold: u32,
+        stream: Scalar,
+        wait_at_most: Scalar,
+        clock_skew: Scalar,
+    }
+}
+part! {
+    /// `transfer`
+    RawTransfer { parallel: Scalar, chunk_size: Scalar, }
+}

@@ -1,0 +1,228 @@
+//! A folder by its file descriptor. Below the root no link is followed: every step is an `openat`
+//! with `O_NOFOLLOW`, so a name cannot lead out of the store.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+/// What lies under a name in a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    File(u64),
+    Folder,
+    /// A link, a device, a pipe: never opened.
+    Other,
+}
+
+/// An open folder.
+#[derive(Debug)]
+pub(super) struct Folder(OwnedFd);
+
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
+
+impl Folder {
+    /// The root, which may itself be reached through links.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self(rustix::fs::openat(CWD, path, FOLDER, Mode::empty())?))
+    }
+
+    /// Another descriptor of this folder.
+    pub(super) fn again(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
+    }
+
+    /// A folder in this one, if there is one.
+    pub(super) fn enter(&self, name: &str) -> io::Result<Option<Self>> {
+        match rustix::fs::openat(&self.0, name, FOLDER | OFlags::NOFOLLOW, Mode::empty()) {
+            Ok(fd) => Ok(Some(Self(fd))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                Err(refused(name, "is not a folder, and links are not followed"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A folder in this one, made if there is none.
+    pub(super) fn enter_or_make(&self, name: &str) -> io::Result<Self> {
+        if let Some(folder) = self.enter(name)? {
+            return Ok(folder);
+        }
+        match rustix::fs::mkdirat(&self.0, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) => self.sync()?,
+            Err(Errno::EXIST) => {} // another writer was first
+            Err(error) => return Err(error.into()),
+        }
+        self.enter(name)?.ok_or_else(|| Errno::NOENT.into())
+    }
+
+    /// What lies under `name`, without following it.
+    pub(super) fn look(&self, name: &str) -> io::Result<Option<Entry>> {
+        let stat = match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Entry::File(u64::try_from(stat.st_size).unwrap_or(0)),
+            FileType::Directory => Entry::Folder,
+            _ => Entry::Other,
+        }))
+    }
+
+    /// A regular file to read, if there is one.
+    pub(super) fn file(&self, name: &str) -> io::Result<Option<File>> {
+        // NONBLOCK: to open a pipe must not wait for its other end.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&self.0, name, flags, Mode::empty()) {
+            Ok(fd) => File::from(fd),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => return Err(refused(name, "is a link, and links are not followed")),
+            Err(error) => return Err(error.into()),
+        };
+        if !file.metadata()?.is_file() {
+            return Err(refused(name, "is not a regular file"));
+        }
+        Ok(Some(file))
+    }
+
+    /// At most `most` names, in the order in which S3 lists them: a folder sorts as `name/`.
+    pub(super) fn names(&self, most: usize) -> io::Result<Vec<(String, Entry)>> {
+        let mut found = Vec::new();
+        for entry in Dir::read_from(&self.0)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') {
+                continue; // `.`, `..`, what is being written, `.Trash` and the like
+            }
+            // Gone since: it was not there.
+            if let Some(kind) = self.look(&name)? {
+                if found.len() == most {
+                    return Err(refused(&name, "is one object too many"));
+                }
+                found.push((name, kind));
+            }
+        }
+        let sorted_as = |(name, kind): &(String, Entry)| match kind {
+            Entry::Folder => format!("{name}/"),
+            _ => name.clone(),
+        };
+        found.sort_by_cached_key(sorted_as);
+        Ok(found)
+    }
+
+    /// Makes the names in this folder durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        match rustix::fs::fsync(&self.0) {
+            // Some file systems (FUSE, SMB, read-only ones) have nothing to do for a folder.
+            Ok(()) | Err(Errno::INVAL | Errno::ROFS | Errno::OPNOTSUPP) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes `body` durably under a temporary name.
+    pub(super) fn stage(&self, name: &str, body: &[u8]) -> io::Result<Staged<'_>> {
+        let random = getrandom::u64().map_err(io::Error::other)?;
+        let staged = format!(".{name}.{random:016x}.part");
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.0, &staged, flags, Mode::from_raw_mode(0o666))?;
+        let staged = Staged {
+            folder: self,
+            name: staged,
+        };
+        let mut file = File::from(fd);
+        file.write_all(body)?;
+        file.sync_all()?;
+        Ok(staged)
+    }
+}
+
+/// Whether an object got its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    Yes,
+    /// The name is taken.
+    Taken,
+}
+
+/// A whole file under a temporary name, removed unless it gets its own.
+#[derive(Debug)]
+pub(super) struct Staged<'a> {
+    folder: &'a Folder,
+    name: String,
+}
+
+impl Staged<'_> {
+    /// Gives the file its name, unless something bears it.
+    pub(super) fn name(self, name: &str) -> io::Result<Named> {
+        let fd = &self.folder.0;
+        match rustix::fs::renameat_with(fd, &self.name, fd, name, RenameFlags::NOREPLACE) {
+            Ok(()) => self.folder.sync().map(|()| Named::Yes),
+            Err(Errno::EXIST) => Ok(Named::Taken),
+            // NFS and some FUSE file systems do not know the flag.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => self.link(name),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn link(self, name: &str) -> io::Result<Named> {
+        let fd = &self.folder.0;
+        match rustix::fs::linkat(fd, &self.name, fd, name, AtFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Ok(Named::Taken),
+            Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                return Err(refused(
+                    name,
+                    "cannot be written: this file system can neither rename without replacing nor link",
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let folder = self.folder;
+        drop(self); // the temporary name goes, the file stays
+        folder.sync().map(|()| Named::Yes)
+    }
+
+    /// Gives the file its name, whatever bore it.
+    pub(super) fn name_over(self, name: &str) -> io::Result<()> {
+        rustix::fs::renameat(&self.folder.0, &self.name, &self.folder.0, name)?;
+        self.folder.sync()
+    }
+}
+
+impl Drop for Staged<'_> {
+    fn drop(&mut self) {
+        // Once renamed there is nothing to remove, which is no fault.
+        let _ = rustix::fs::unlinkat(&self.folder.0, &self.name, AtFlags::empty());
+    }
+}
+
+fn refused(name: &str, why: &str) -> io::Error {
+    io::Error::other(format!("`{name}` {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_without_rename_flags_gets_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        assert_eq!(
+            folder.stage("a", b"one").unwrap().link("a").unwrap(),
+            Named::Yes
+        );
+        assert_eq!(
+            folder.stage("a", b"two").unwrap().link("a").unwrap(),
+            Named::Taken
+        );
+        assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), b"one");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,234 @@
+//! The directory store: a drive, an NFS share, a diode's drop folder.
+//!
+//! An object appears under its name whole and durable or not at all: temporary name, fsync, rename
+//! without replacing, fsync of the folder. Reading never writes, so read-only media will do. Names
+//! that begin with a dot are not ours to see; links are never followed.
+
+mod folder;
+mod listing;
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use self::folder::{Folder, Named};
+use self::listing::Listing;
+use super::store::{Fetch, Listed, Put, Shelve, StoreError};
+use crate::digest::Digest;
+use crate::layout::Key;
+use crate::time::Timestamp;
+
+/// A directory in which a stream lies.
+#[derive(Debug)]
+pub struct DirStore {
+    root: Folder,
+    path: PathBuf,
+}
+
+impl DirStore {
+    /// Opens an existing directory.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let place = format!("directory {}", path.display());
+        let failed = |source: io::Error| match source.kind() {
+            ErrorKind::NotFound => StoreError::Missing {
+                place: place.clone(),
+                source: Some(source.into()),
+            },
+            ErrorKind::NotADirectory => StoreError::Settings {
+                place: place.clone(),
+                reason: "it is not a directory".to_owned(),
+            },
+            _ => failure("open it".to_owned(), place.clone(), source),
+        };
+        Ok(Self {
+            root: Folder::open(path).map_err(failed)?,
+            path: path.to_owned(),
+        })
+    }
+
+    fn failed(&self, operation: &str, key: &Key) -> impl FnOnce(io::Error) -> StoreError {
+        let (operation, place) = (format!("{operation} `{key}`"), self.describe());
+        |source| failure(operation, place, source)
+    }
+
+    /// The file under `key`, if there is one.
+    fn find(&self, key: &Key) -> io::Result<Option<File>> {
+        let name = key.to_string();
+        let (folders, file) = split(&name);
+        match self.enter(folders)? {
+            Some(folder) => folder.file(file),
+            None => Ok(None),
+        }
+    }
+
+    /// The folder at `path` below the root, if there is one.
+    fn enter(&self, path: &str) -> io::Result<Option<Folder>> {
+        let mut at = self.root.again()?;
+        for name in components(path) {
+            match at.enter(name)? {
+                Some(folder) => at = folder,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(at))
+    }
+
+    /// The folder at `path` below the root, made if there is none.
+    fn enter_or_make(&self, path: &str) -> io::Result<Folder> {
+        let root = self.root.again()?;
+        components(path).try_fold(root, |at, name| at.enter_or_make(name))
+    }
+}
+
+impl Fetch for DirStore {
+    fn describe(&self) -> String {
+        format!("directory {}", self.path.display())
+    }
+
+    /// In name order. A folder that is not ours is handed on as `name/` and not looked into.
+    fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
+        Listing::new(prefix, each)
+            .folder(&self.root, "")
+            .map_err(|source| failure(format!("list `{prefix}`"), self.describe(), source))
+    }
+
+    fn get(&self, key: &Key, limit: u64, into: &mut Vec<u8>) -> Result<bool, StoreError> {
+        into.clear();
+        let mut read = || -> io::Result<bool> {
+            let Some(file) = self.find(key)? else {
+                return Ok(false);
+            };
+            let most = limit.saturating_add(1);
+            let size = file.metadata()?.len().min(most);
+            into.try_reserve(usize::try_from(size).unwrap_or(usize::MAX))
+                .map_err(io::Error::other)?;
+            file.take(most).read_to_end(into)?;
+            Ok(true)
+        };
+        let read = read().map_err(self.failed("read", key));
+        if read.is_err() {
+            into.clear();
+        }
+        read
+    }
+
+    /// A directory has no clock but our own.
+    fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+}
+
+impl Shelve for DirStore {
+    fn put(&self, key: &Key, body: Bytes, _: &Digest) -> Result<Put, StoreError> {
+        if let Some(there) = self.find(key).map_err(self.failed("read back", key))? {
+            return self.settle(key, &there, &body);
+        }
+        let write = || {
+            let name = key.to_string();
+            let (folders, file) = split(&name);
+            let folder = self.enter_or_make(folders)?;
+            folder.stage(file, &body)?.name(file)
+        };
+        let named = write().map_err(self.failed("write", key))?;
+        match named {
+            Named::Yes => Ok(Put::Written),
+            Named::Taken => match self.find(key).map_err(self.failed("read back", key))? {
+                Some(there) => self.settle(key, &there, &body),
+                None => Err(self.failed("write", key)(io::Error::other(
+                    "it was there and is gone",
+                ))),
+            },
+        }
+    }
+
+    fn replace(&self, key: &Key, body: Bytes, _: &Digest) -> Result<(), StoreError> {
+        let write = || {
+            let name = key.to_string();
+            let (folders, file) = split(&name);
+            let folder = self.enter_or_make(folders)?;
+            folder.stage(file, &body)?.name_over(file)
+        };
+        write().map_err(self.failed("replace", key))
+    }
+
+    /// It does: the rename sees to it.
+    fn refuses_overwrite(&self) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+}
+
+impl DirStore {
+    /// Something lies under the name: the same bytes, made durable (its writer may have been killed
+    /// before it did that), or others.
+    fn settle(&self, key: &Key, there: &File, body: &[u8]) -> Result<Put, StoreError> {
+        let same = || -> io::Result<bool> {
+            if there.metadata()?.len() != body.len() as u64 || !same_bytes(there, body)? {
+                return Ok(false);
+            }
+            match there.sync_all() {
+                Err(error) if error.kind() != ErrorKind::ReadOnlyFilesystem => return Err(error),
+                _ => {}
+            }
+            let name = key.to_string();
+            if let Some(folder) = self.enter(split(&name).0)? {
+                folder.sync()?;
+            }
+            Ok(true)
+        };
+        if same().map_err(self.failed("read back", key))? {
+            return Ok(Put::AlreadyThere);
+        }
+        Err(StoreError::Occupied {
+            key: key.clone(),
+            place: self.describe(),
+        })
+    }
+}
+
+/// `chunks/ab/abc…` as `chunks/ab` and `abc…`.
+fn split(name: &str) -> (&str, &str) {
+    name.rsplit_once('/').unwrap_or(("", name))
+}
+
+fn components(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|name| !name.is_empty())
+}
+
+fn same_bytes(mut there: &File, mut body: &[u8]) -> io::Result<bool> {
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        let read = match there.read(&mut piece) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        if read == 0 {
+            return Ok(body.is_empty());
+        }
+        match body.split_at_checked(read) {
+            Some((head, rest)) if head == &piece[..read] => body = rest,
+            _ => return Ok(false),
+        }
+    }
+}
+
+fn failure(operation: String, place: String, source: io::Error) -> StoreError {
+    match source.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreError::Forbidden {
+            operation,
+            place,
+            source: source.into(),
+        },
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full {
+            operation,
+            place,
+            source: source.into(),
+        },
+        _ => StoreError::Io {
+            operation,
+            place,
+            source,
+        },
+    }
+}
