@@ -19,7 +19,6 @@ use mimeograph_manifest::io::oc_mirror::auth::Credentials;
 use mimeograph_manifest::io::oc_mirror::environment::Surroundings;
 use mimeograph_manifest::io::oc_mirror::error_files::{self, Ours};
 use mimeograph_manifest::io::oc_mirror::history::History;
-use mimeograph_manifest::io::oc_mirror::log::LogLine;
 use mimeograph_manifest::io::oc_mirror::outcome::{Outcome, Partial, judge};
 use mimeograph_manifest::io::oc_mirror::port::{Port, Tagged};
 use mimeograph_manifest::io::oc_mirror::private::{ForRun, PrivateDir};
@@ -332,10 +331,7 @@ impl Start<'_> {
             "oc-mirror: mirror to disk"
         );
         let mut summary = LogSummary::default();
-        let mut on_line = |line: process::Line| {
-            summary.take(&line.text);
-            LogLine::parse(&line.text).pass_on();
-        };
+        let mut on_line = |line: process::Line| summary.take(&line.text);
         let ended = process::run(&spec, &mut on_line, &limits)?;
         Ok((ended, summary))
     }

@@ -17,25 +17,40 @@ pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Check
     checks.run("trusted keys", || {
         let trusted = keys::trusted(config)?;
         let ids: Vec<_> = trusted.ids().iter().map(ToString::to_string).collect();
-        Ok((format!("{} (threshold {})", ids.join(", "), trusted.threshold()), ()))
+        Ok((
+            format!("{} (threshold {})", ids.join(", "), trusted.threshold()),
+            (),
+        ))
     });
     checks.run("target", || Ok((config.target()?.as_str().to_owned(), ())));
     checks.oc_mirror(config, None);
     checks.folders(config);
     let ledger = checks.run("state", || {
         let ledger = Ledger::read(&config.artefacts.metadata_dir)?;
-        let says = ledger.mark().map_or("nothing applied yet".to_owned(), |mark| format!("bundle {mark} is applied"));
+        let says = ledger
+            .mark()
+            .map_or("nothing applied yet".to_owned(), |mark| {
+                format!("bundle {mark} is applied")
+            });
         Ok((says, ledger))
     });
     checks.run("store", || {
         let store = location?.open_to_read()?;
         let listing = Listing::of(&*store)?;
-        let newest = listing.newest().map_or("no bundles yet".to_owned(), |n| format!("newest bundle {n}"));
+        let newest = listing.newest().map_or("no bundles yet".to_owned(), |n| {
+            format!("newest bundle {n}")
+        });
         Ok((format!("{}, {newest}", store.describe()), ()))
     });
     checks.run("clock", || {
         let now = clock::now();
-        open::accept(&[], None, &config.trust, ledger.and_then(|ledger| ledger.latest), now)?;
+        open::accept(
+            &[],
+            None,
+            &config.trust,
+            ledger.and_then(|ledger| ledger.latest),
+            now,
+        )?;
         Ok((now.to_string(), ()))
     });
     checks

@@ -124,7 +124,9 @@ pub fn main() -> ExitCode {
     };
     match command.unwrap_or(Command::Run) {
         Command::Run => run("run", &run_once),
-        Command::Check => run("check", &|front| check(&front.config()?, front.location()).report()),
+        Command::Check => run("check", &|front| {
+            check(&front.config()?, front.location()).report()
+        }),
         Command::Verify { sequence, source } => run("verify", &|front| {
             let store = front.location()?.open_to_read()?;
             verify(&*store, &source.trusted(front)?, sequence)
@@ -142,17 +144,38 @@ pub fn main() -> ExitCode {
         Command::Show { sequence, source } => run("show", &|front| {
             let store = front.location()?.open_to_read()?;
             let bundle = list::show(&*store, &source.trusted(front)?, sequence)?;
-            Ok(Report::new("done", String::from_utf8_lossy(Verified::payload(&bundle))).with(&*bundle)?)
+            Ok(
+                Report::new("done", String::from_utf8_lossy(Verified::payload(&bundle)))
+                    .with(&*bundle)?,
+            )
         }),
-        Command::Unpack { sequence, to, role, source } => run("unpack", &|front| {
+        Command::Unpack {
+            sequence,
+            to,
+            role,
+            source,
+        } => run("unpack", &|front| {
             let store = front.location()?.open_to_read()?;
             let interrupt = interrupt::watch()?;
             let parallel = front.config().map_or(4, |config| parallel(&config));
-            let request = Unpack { sequence, role: role.map(Into::into), to: &to, interrupt: &interrupt, parallel };
+            let request = Unpack {
+                sequence,
+                role: role.map(Into::into),
+                to: &to,
+                interrupt: &interrupt,
+                parallel,
+            };
             let manifest = unpack(&request, &*store, &source.trusted(front)?)?;
-            let needs = manifest.requires.map(|link| format!("; it needs bundle {}", link.sequence)).unwrap_or_default();
-            let text = format!("bundle {sequence} is verified and unpacked in {} (with SHA256SUMS){needs}", to.display());
-            Ok(Report::new("done", text).with(&serde_json::json!({ "requires": manifest.requires }))?)
+            let needs = manifest
+                .requires
+                .map(|link| format!("; it needs bundle {}", link.sequence))
+                .unwrap_or_default();
+            let text = format!(
+                "bundle {sequence} is verified and unpacked in {} (with SHA256SUMS){needs}",
+                to.display()
+            );
+            Ok(Report::new("done", text)
+                .with(&serde_json::json!({ "requires": manifest.requires }))?)
         }),
     }
 }
@@ -167,15 +190,28 @@ fn run_once(front: &Front) -> Result<Report, Failure> {
     }
     let _lock = Lock::acquire(&config.artefacts.metadata_dir.join("lock"))?;
     let store = front.location()?.open_to_read()?;
-    let request = Request { config: &config, front, trusted: &trusted, interrupt: &interrupt };
+    let request = Request {
+        config: &config,
+        front,
+        trusted: &trusted,
+        interrupt: &interrupt,
+    };
     report(&populate(&request, &*store)?, &config)
 }
 
 fn report(populated: &Populated, config: &Config) -> Result<Report, Failure> {
     let mut lines = Vec::new();
     for bundle in &populated.applied {
-        let partial = if bundle.incomplete > 0 { format!(", PARTIAL ({} missing)", bundle.incomplete) } else { String::new() };
-        let rebuilt = if bundle.rebuilt > 0 { format!(", {} rebuilt there", bundle.rebuilt) } else { String::new() };
+        let partial = if bundle.incomplete > 0 {
+            format!(", PARTIAL ({} missing)", bundle.incomplete)
+        } else {
+            String::new()
+        };
+        let rebuilt = if bundle.rebuilt > 0 {
+            format!(", {} rebuilt there", bundle.rebuilt)
+        } else {
+            String::new()
+        };
         let resources = bundle
             .resources
             .as_ref()
@@ -190,14 +226,23 @@ fn report(populated: &Populated, config: &Config) -> Result<Report, Failure> {
         ));
     }
     if let Some(waiting) = &populated.waiting {
-        lines.push(format!("waiting for bundle {}: {}", waiting.sequence, waiting.because));
+        lines.push(format!(
+            "waiting for bundle {}: {}",
+            waiting.sequence, waiting.because
+        ));
     }
     let outcome = match (populated.waiting.is_some(), populated.applied.is_empty()) {
         (true, _) => "waiting",
         (false, false) => "applied",
         (false, true) => {
-            let mark = populated.mark.map_or("no bundle was applied yet".into(), |mark| format!("bundle {mark} is applied"));
-            lines.push(format!("nothing to do: {mark}, and nothing newer is in the store"));
+            let mark = populated
+                .mark
+                .map_or("no bundle was applied yet".into(), |mark| {
+                    format!("bundle {mark} is applied")
+                });
+            lines.push(format!(
+                "nothing to do: {mark}, and nothing newer is in the store"
+            ));
             "nothing to do"
         }
     };

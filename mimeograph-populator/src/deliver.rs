@@ -31,7 +31,11 @@ impl Fault for LocalDirError {
 pub fn check_local_dir(manifest: &Manifest, local_dir: &Path) -> Result<(), Failure> {
     let ours = local_dir.display().to_string();
     if manifest.files(Role::Local).next().is_some() && manifest.local_dir != ours {
-        return Err(LocalDirError { theirs: manifest.local_dir.clone(), ours }.into());
+        return Err(LocalDirError {
+            theirs: manifest.local_dir.clone(),
+            ours,
+        }
+        .into());
     }
     Ok(())
 }
@@ -53,8 +57,13 @@ pub fn deliver(manifest: &Manifest, role: Role, from: &Path, to: &Path) -> Resul
 fn copy_in_one_step(from: &Path, to: &Path) -> Result<(), Failure> {
     let folder = to.parent().unwrap_or(Path::new("."));
     let failed = |source: io::Error| DiskError::new(Action::Create, to, source);
-    let mut beside = tempfile::Builder::new().prefix(".").suffix(".tmp").tempfile_in(folder).map_err(failed)?;
-    let mut source = fs::File::open(from).map_err(|source| DiskError::new(Action::Read, from, source))?;
+    let mut beside = tempfile::Builder::new()
+        .prefix(".")
+        .suffix(".tmp")
+        .tempfile_in(folder)
+        .map_err(failed)?;
+    let mut source =
+        fs::File::open(from).map_err(|source| DiskError::new(Action::Read, from, source))?;
     io::copy(&mut source, &mut beside).map_err(failed)?;
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     beside.as_file().set_permissions(readable).map_err(failed)?;
@@ -72,7 +81,10 @@ pub fn keep_resources(generated: &Path, to: &Path) -> Result<Option<PathBuf>, Fa
         fs::remove_dir_all(to).map_err(|source| DiskError::new(Action::Remove, to, source))?;
     }
     disk::create_folder(to, 0o755)?;
-    for entry in fs::read_dir(generated).map_err(|source| DiskError::new(Action::Read, generated, source))?.flatten() {
+    for entry in fs::read_dir(generated)
+        .map_err(|source| DiskError::new(Action::Read, generated, source))?
+        .flatten()
+    {
         if entry.file_type().is_ok_and(|kind| kind.is_file()) {
             copy_in_one_step(&entry.path(), &to.join(entry.file_name()))?;
         }

@@ -34,9 +34,14 @@ pub enum StagingError {
 impl Fault for StagingError {
     fn id(&self) -> ErrorId {
         match self {
-            Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => ErrorId::NoSpace,
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                ErrorId::NoSpace
+            }
             Self::Write { source, .. }
-                if matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
+                if matches!(
+                    source.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                ) =>
             {
                 ErrorId::CannotCreate
             }
@@ -55,6 +60,7 @@ impl Fault for StagingError {
 
 /// How to fetch.
 #[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "it holds a function")]
 pub struct Pace<'a> {
     /// Chunks on their way at once.
     pub parallel: usize,
@@ -67,36 +73,44 @@ pub struct Pace<'a> {
 /// One chunk of one file, and where it belongs.
 struct Piece<'a> {
     file: &'a manifest::File,
-    target: Option<usize>,
+    target: usize,
     chunk: &'a Chunk,
     offset: u64,
 }
 
 /// Puts files together below `folder`, under their names.
-pub fn fetch(store: &dyn Fetch, files: &[&manifest::File], folder: &Path, pace: Pace<'_>) -> Result<(), Failure> {
+pub fn fetch(
+    store: &dyn Fetch,
+    files: &[&manifest::File],
+    folder: &Path,
+    pace: Pace<'_>,
+) -> Result<(), Failure> {
     let mut targets = Vec::new();
     for file in files {
         targets.push(target(&folder.join(file.name.as_str()), file.size)?);
     }
-    work(store, &pieces(files, true), &targets, pace)?;
+    work(store, &pieces(files), &targets, pace)?;
     for (file, target) in files.iter().zip(&targets) {
         let path = folder.join(file.name.as_str());
-        target.file.sync_all().map_err(|source| StagingError::Write { path, source })?;
+        target
+            .file
+            .sync_all()
+            .map_err(|source| StagingError::Write { path, source })?;
     }
     Ok(())
 }
 
-/// Checks every chunk of files without keeping anything.
-pub fn check(store: &dyn Fetch, files: &[&manifest::File], pace: Pace<'_>) -> Result<(), Failure> {
-    work(store, &pieces(files, false), &[], pace)
-}
-
-fn pieces<'a>(files: &[&'a manifest::File], keep: bool) -> Vec<Piece<'a>> {
+fn pieces<'a>(files: &[&'a manifest::File]) -> Vec<Piece<'a>> {
     let mut pieces = Vec::new();
     for (number, file) in files.iter().enumerate() {
         let mut offset = 0;
         for chunk in &file.chunks {
-            pieces.push(Piece { file, target: keep.then_some(number), chunk, offset });
+            pieces.push(Piece {
+                file,
+                target: number,
+                chunk,
+                offset,
+            });
             offset += chunk.raw_size;
         }
     }
@@ -112,18 +126,40 @@ struct Target {
 }
 
 fn target(path: &Path, size: u64) -> Result<Target, StagingError> {
-    let failed = |source| StagingError::Write { path: path.to_owned(), source };
+    let failed = |source| StagingError::Write {
+        path: path.to_owned(),
+        source,
+    };
     if let Some(folder) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(failed)?;
     }
     let is_old = path.exists();
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path);
     let file = opened.map_err(failed)?;
     file.set_len(size).map_err(failed)?;
-    Ok(Target { path: path.to_owned(), file, is_old })
+    Ok(Target {
+        path: path.to_owned(),
+        file,
+        is_old,
+    })
 }
 
-fn work(store: &dyn Fetch, pieces: &[Piece<'_>], targets: &[Target], pace: Pace<'_>) -> Result<(), Failure> {
+fn work(
+    store: &dyn Fetch,
+    pieces: &[Piece<'_>],
+    targets: &[Target],
+    pace: Pace<'_>,
+) -> Result<(), Failure> {
     let next = AtomicUsize::new(0);
     let worker = || -> Result<(), Failure> {
         let (mut stored, mut raw) = (Vec::new(), Vec::new());
@@ -140,11 +176,15 @@ fn work(store: &dyn Fetch, pieces: &[Piece<'_>], targets: &[Target], pace: Pace<
         Ok(())
     };
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..pace.parallel.max(1)).map(|_| scope.spawn(worker)).collect();
+        let workers: Vec<_> = (0..pace.parallel.max(1))
+            .map(|_| scope.spawn(worker))
+            .collect();
         // A panic in a worker goes on here, as the bug that it is.
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        workers.into_iter().try_for_each(|worker| {
+            worker
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     })
 }
 
@@ -155,8 +195,8 @@ fn one(
     stored: &mut Vec<u8>,
     raw: &mut Vec<u8>,
 ) -> Result<(), Failure> {
-    let target = piece.target.map(|number| &targets[number]);
-    if let Some(target) = target.filter(|target| target.is_old) {
+    let target = &targets[piece.target];
+    if target.is_old {
         stored.resize(usize::try_from(piece.chunk.raw_size).unwrap_or_default(), 0);
         let read = target.file.read_exact_at(stored, piece.offset);
         if read.is_ok() && Digest::of(stored) == piece.chunk.raw {
@@ -164,9 +204,9 @@ fn one(
         }
     }
     let raw = fetched::chunk(store, piece.file, piece.chunk, stored, raw)?;
-    if let Some(target) = target {
-        let written = target.file.write_all_at(raw, piece.offset);
-        written.map_err(|source| StagingError::Write { path: target.path.clone(), source })?;
-    }
-    Ok(())
+    let written = target.file.write_all_at(raw, piece.offset);
+    Ok(written.map_err(|source| StagingError::Write {
+        path: target.path.clone(),
+        source,
+    })?)
 }

@@ -167,8 +167,10 @@ impl Ledger {
     /// Writes it so that a crash leaves the old one or this one.
     pub fn write(&self, metadata: &Path) -> Result<(), LedgerError> {
         let path = metadata.join(FILE);
-        let bytes =
-            serde_json::to_vec(self).map_err(|source| LedgerError::Damaged { path: path.clone(), source })?;
+        let bytes = serde_json::to_vec(self).map_err(|source| LedgerError::Damaged {
+            path: path.clone(),
+            source,
+        })?;
         disk::write_durably(&path, &bytes, 0o600).map_err(LedgerError::Disk)
     }
 
@@ -177,7 +179,11 @@ impl Ledger {
         let applied = |(_, bundle): &(&Sequence, &Accepted)| {
             bundle.fate == Fate::Applied && bundle.kind != Kind::Heartbeat
         };
-        self.bundles.iter().filter(applied).map(|(sequence, _)| *sequence).next_back()
+        self.bundles
+            .iter()
+            .filter(applied)
+            .map(|(sequence, _)| *sequence)
+            .next_back()
     }
 
     /// Whether nothing was ever accepted here.
@@ -186,29 +192,52 @@ impl Ledger {
     }
 
     /// Checks manifests, oldest first, against the stream, against each other, and against what was accepted.
-    pub fn check(&self, pinned: Option<&StreamId>, found: &[Verified<Manifest>]) -> Result<(), LedgerError> {
-        let followed = self.stream.as_ref().or(pinned).or_else(|| found.first().map(|first| &first.stream));
-        let mut digests: BTreeMap<_, _> =
-            self.bundles.iter().map(|(sequence, bundle)| (*sequence, bundle.sha256)).collect();
+    pub fn check(
+        &self,
+        pinned: Option<&StreamId>,
+        found: &[Verified<Manifest>],
+    ) -> Result<(), LedgerError> {
+        let followed = self
+            .stream
+            .as_ref()
+            .or(pinned)
+            .or_else(|| found.first().map(|first| &first.stream));
+        let mut digests: BTreeMap<_, _> = self
+            .bundles
+            .iter()
+            .map(|(sequence, bundle)| (*sequence, bundle.sha256))
+            .collect();
         for manifest in found {
             let sequence = manifest.sequence;
             if let Some(followed) = followed.filter(|followed| **followed != manifest.stream) {
                 let (found, followed) = (manifest.stream.clone(), followed.clone());
-                return Err(LedgerError::OtherStream { sequence, found, followed });
+                return Err(LedgerError::OtherStream {
+                    sequence,
+                    found,
+                    followed,
+                });
             }
-            if digests.insert(sequence, manifest.digest()).is_some_and(|known| known != manifest.digest()) {
+            if digests
+                .insert(sequence, manifest.digest())
+                .is_some_and(|known| known != manifest.digest())
+            {
                 return Err(LedgerError::Fork(sequence));
             }
             let links = manifest.previous.into_iter().chain(manifest.requires);
             for link in links {
-                if digests.get(&link.sequence).is_some_and(|known| *known != link.sha256) {
+                if digests
+                    .get(&link.sequence)
+                    .is_some_and(|known| *known != link.sha256)
+                {
                     return Err(LedgerError::Fork(link.sequence));
                 }
             }
         }
         let accepted = self.bundles.keys().next_back().copied();
         match (found.last().map(|newest| newest.sequence), accepted) {
-            (Some(newest), Some(accepted)) if newest < accepted => Err(LedgerError::Rollback { newest, accepted }),
+            (Some(newest), Some(accepted)) if newest < accepted => {
+                Err(LedgerError::Rollback { newest, accepted })
+            }
             _ => Ok(()),
         }
     }
@@ -217,14 +246,24 @@ impl Ledger {
     ///
     /// The newest full one above the mark comes first, for it makes all before it unnecessary; then each
     /// bundle that requires an applied one, oldest first.
-    pub fn turn(&self, found: &[Verified<Manifest>], metadata: &Path) -> Result<Option<Turn>, Failure> {
+    pub fn turn(
+        &self,
+        found: &[Verified<Manifest>],
+        metadata: &Path,
+    ) -> Result<Option<Turn>, Failure> {
         let mark = self.mark();
         let above: Vec<_> = found
             .iter()
             .filter(|manifest| manifest.kind != Kind::Heartbeat && Some(manifest.sequence) > mark)
             .collect();
-        let full = above.iter().rposition(|manifest| manifest.kind == Kind::Full);
-        let next = full.or_else(|| above.iter().position(|manifest| self.has(manifest.requires)));
+        let full = above
+            .iter()
+            .rposition(|manifest| manifest.kind == Kind::Full);
+        let next = full.or_else(|| {
+            above
+                .iter()
+                .position(|manifest| self.has(manifest.requires))
+        });
         if let Some(next) = next {
             let manifest = above[next].clone();
             let before = self.before(&manifest, metadata)?;
@@ -234,24 +273,36 @@ impl Ledger {
             None => Ok(None),
             Some(first) => {
                 let needed = first.requires.map_or(Sequence::FIRST, |link| link.sequence);
-                Err(LedgerError::Gap { found: first.sequence, needed }.into())
+                Err(LedgerError::Gap {
+                    found: first.sequence,
+                    needed,
+                }
+                .into())
             }
         }
     }
 
     fn has(&self, requires: Option<Link>) -> bool {
-        requires.and_then(|link| Some((self.bundles.get(&link.sequence)?, link))).is_some_and(|(bundle, link)| {
-            bundle.fate == Fate::Applied && bundle.sha256 == link.sha256
-        })
+        requires
+            .and_then(|link| Some((self.bundles.get(&link.sequence)?, link)))
+            .is_some_and(|(bundle, link)| {
+                bundle.fate == Fate::Applied && bundle.sha256 == link.sha256
+            })
     }
 
     fn before(&self, manifest: &Manifest, metadata: &Path) -> Result<Before, Failure> {
         let mut before = Before::default();
         let mut next = manifest.requires;
         while let Some(link) = next {
-            let bytes = disk::read_bounded(&inventory_path(metadata, link.sequence), limits::INVENTORY_SIZE)?;
+            let bytes = disk::read_bounded(
+                &inventory_path(metadata, link.sequence),
+                limits::INVENTORY_SIZE,
+            )?;
             before.add(Inventory::from_bytes(&bytes)?.structure);
-            next = self.bundles.get(&link.sequence).and_then(|bundle| bundle.requires);
+            next = self
+                .bundles
+                .get(&link.sequence)
+                .and_then(|bundle| bundle.requires);
         }
         Ok(before)
     }
@@ -259,7 +310,8 @@ impl Ledger {
     /// Records that a bundle was applied; those below it that were not are passed over.
     pub fn apply(&mut self, manifest: &Verified<Manifest>) {
         self.accept(manifest, Fate::Applied);
-        self.waiting.retain(|sequence, _| *sequence > manifest.sequence);
+        self.waiting
+            .retain(|sequence, _| *sequence > manifest.sequence);
     }
 
     /// Records that a heartbeat was seen, or that a bundle was passed over.
@@ -277,11 +329,21 @@ impl Ledger {
 }
 
 fn inventory_path(metadata: &Path, sequence: Sequence) -> PathBuf {
-    metadata.join("inventories").join(format!("{}.json", sequence.padded()))
+    metadata
+        .join("inventories")
+        .join(format!("{}.json", sequence.padded()))
 }
 
 /// Keeps a verified inventory, for the closure of the bundles that build on it.
-pub fn keep_inventory(metadata: &Path, sequence: Sequence, inventory: &[u8]) -> Result<(), Failure> {
+pub fn keep_inventory(
+    metadata: &Path,
+    sequence: Sequence,
+    inventory: &[u8],
+) -> Result<(), Failure> {
     disk::create_folder(&metadata.join("inventories"), 0o700)?;
-    Ok(disk::write_durably(&inventory_path(metadata, sequence), inventory, 0o600)?)
+    Ok(disk::write_durably(
+        &inventory_path(metadata, sequence),
+        inventory,
+        0o600,
+    )?)
 }

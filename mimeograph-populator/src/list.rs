@@ -41,11 +41,17 @@ impl Fault for NoSuchBundle {
 }
 
 /// All manifests of the store, verified or not, and as a table.
-pub fn list(store: &dyn Fetch, trusted: &TrustedKeys, ledger: &Ledger) -> Result<(Vec<Row>, String), Failure> {
+pub fn list(
+    store: &dyn Fetch,
+    trusted: &TrustedKeys,
+    ledger: &Ledger,
+) -> Result<(Vec<Row>, String), Failure> {
     let listing = Listing::of(store)?;
     let mut rows = Vec::new();
     for sequence in listing.sequences() {
-        let Some(signed) = listing.open(store, sequence)? else { continue };
+        let Some(signed) = listing.open(store, sequence)? else {
+            continue;
+        };
         rows.push(match signed.verify(trusted) {
             Ok(manifest) => Row {
                 sequence: sequence.number(),
@@ -67,11 +73,21 @@ pub fn list(store: &dyn Fetch, trusted: &TrustedKeys, ledger: &Ledger) -> Result
             },
         });
     }
-    let mut table = format!("{:>10}  {:<9}  {:<20}  {:>15}  {:<8}  MANIFEST SHA-256\n", "BUNDLE", "KIND", "CREATED", "BYTES", "HERE");
+    let mut table = format!(
+        "{:>10}  {:<9}  {:<20}  {:>15}  {:<8}  MANIFEST SHA-256\n",
+        "BUNDLE", "KIND", "CREATED", "BYTES", "HERE"
+    );
     for row in &rows {
-        let (kind, created) = (row.kind.unwrap_or("-"), row.created.as_deref().unwrap_or("-"));
+        let (kind, created) = (
+            row.kind.unwrap_or("-"),
+            row.created.as_deref().unwrap_or("-"),
+        );
         // Writing to a text cannot fail.
-        let _ = writeln!(table, "{:>10}  {kind:<9}  {created:<20}  {:>15}  {:<8}  {}", row.sequence, row.bytes, row.here, row.says);
+        let _ = writeln!(
+            table,
+            "{:>10}  {kind:<9}  {created:<20}  {:>15}  {:<8}  {}",
+            row.sequence, row.bytes, row.here, row.says
+        );
     }
     if rows.is_empty() {
         table = format!("no bundles yet in {}\n", store.describe());
@@ -89,7 +105,13 @@ fn fate(ledger: &Ledger, sequence: Sequence) -> &'static str {
 }
 
 /// One verified manifest.
-pub fn show(store: &dyn Fetch, trusted: &TrustedKeys, sequence: Sequence) -> Result<Verified<Manifest>, Failure> {
-    let signed = Listing::of(store)?.open(store, sequence)?.ok_or(NoSuchBundle(sequence))?;
+pub fn show(
+    store: &dyn Fetch,
+    trusted: &TrustedKeys,
+    sequence: Sequence,
+) -> Result<Verified<Manifest>, Failure> {
+    let signed = Listing::of(store)?
+        .open(store, sequence)?
+        .ok_or(NoSuchBundle(sequence))?;
     Ok(signed.verify(trusted)?)
 }

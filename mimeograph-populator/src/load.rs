@@ -12,7 +12,6 @@ use mimeograph_manifest::io::oc_mirror::attempts::{self, Attempt};
 use mimeograph_manifest::io::oc_mirror::auth::Credentials;
 use mimeograph_manifest::io::oc_mirror::environment::Surroundings;
 use mimeograph_manifest::io::oc_mirror::error_files::{self, Ours};
-use mimeograph_manifest::io::oc_mirror::log::LogLine;
 use mimeograph_manifest::io::oc_mirror::outcome::{Outcome, Partial, judge};
 use mimeograph_manifest::io::oc_mirror::port::Port;
 use mimeograph_manifest::io::oc_mirror::private::{ForRun, PrivateDir};
@@ -63,7 +62,9 @@ pub struct Loaded {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The target does not hold what was signed.
-    #[error("{count} of {total} destinations in the target do not answer with the signed digest: {first}")]
+    #[error(
+        "{count} of {total} destinations in the target do not answer with the signed digest: {first}"
+    )]
     Target {
         /// How many do not.
         count: usize,
@@ -76,7 +77,9 @@ pub enum LoadError {
     #[error("`oc-mirror` computed no destinations for this bundle")]
     NoDestinations,
     /// It computed one for an image that was not signed.
-    #[error("`oc-mirror` would take `{repository}:{tag}` from its cache, which no signed inventory names")]
+    #[error(
+        "`oc-mirror` would take `{repository}:{tag}` from its cache, which no signed inventory names"
+    )]
     Unsigned {
         /// The repository in the cache.
         repository: String,
@@ -107,34 +110,57 @@ impl Loader<'_> {
     /// Loads a bundle, again where that may help, and confirms it. Nothing but a [`VerifiedBundle`] gets here.
     pub fn load(&self, bundle: &VerifiedBundle) -> Result<Loaded, Failure> {
         let settings = &self.config.mirror.oc_mirror;
-        let resources_to = self.config.artefacts.resources_dir.join(bundle.manifest().sequence.padded());
+        let resources_to = self
+            .config
+            .artefacts
+            .resources_dir
+            .join(bundle.manifest().sequence.padded());
         let status = attempts::run(settings, self.interrupt, |attempt, timeout| {
             remove_working(&bundle.archives())?;
             residue::purge_uploads(&self.cache)?;
             let run = self.run(bundle, attempt, timeout, Purpose::Load)?;
             self.judge(bundle, &run)
         })?;
-        let generated = bundle.archives().join("working-dir").join("cluster-resources");
+        let generated = bundle
+            .archives()
+            .join("working-dir")
+            .join("cluster-resources");
         let resources = deliver::keep_resources(&generated, &resources_to)?;
         let (confirmed, rebuilt) = match bundle.generation() {
             Generation::V2 => (self.confirm(bundle)?, 0),
             Generation::V1 => self.confirm_v1(bundle)?,
         };
-        Ok(Loaded { confirmed, rebuilt, resources, status })
+        Ok(Loaded {
+            confirmed,
+            rebuilt,
+            resources,
+            status,
+        })
     }
 
     fn judge(&self, bundle: &VerifiedBundle, run: &Run) -> Result<i32, Attempt> {
         let errors = match (bundle.generation(), &run.summary.begun) {
             // Those of the connected side arrive in the archives; ours have the stamp of our log or later.
-            (Generation::V2, Some(begun)) => error_files::read(&bundle.archives(), Ours::Since(begun))?,
+            (Generation::V2, Some(begun)) => {
+                error_files::read(&bundle.archives(), Ours::Since(begun))?
+            }
             _ => Vec::new(),
         };
-        let outcome = judge(bundle.generation(), self.oc_mirror.minor, &run.ended, &run.summary, &errors);
+        let outcome = judge(
+            bundle.generation(),
+            self.oc_mirror.minor,
+            &run.ended,
+            &run.summary,
+            &errors,
+        );
         match &outcome {
             Outcome::Clean | Outcome::NothingToDo => Ok(0),
             Outcome::Partial(partial) if is_signed_so(bundle, partial) => Ok(partial.status),
             _ => match outcome.error() {
-                Some(error) => Err(Attempt { failure: error.into(), may_pass: outcome.is_retryable() }),
+                Some(error) => Err(Attempt {
+                    failure: error.into(),
+                    may_pass: outcome.is_retryable(),
+                }),
                 None => Ok(0),
             },
         }
@@ -148,33 +174,51 @@ impl Loader<'_> {
         const END_OF_TAR: [u8; 1024] = [0; 1024];
         for file in bundle.manifest().files(Role::Archive) {
             let path = bundle.archives().join(file.name.as_str());
-            fs::remove_file(&path).map_err(|source| DiskError::new(Action::Remove, &path, source))?;
+            fs::remove_file(&path)
+                .map_err(|source| DiskError::new(Action::Remove, &path, source))?;
         }
-        disk::write_durably(&bundle.archives().join("mirror_000001.tar"), &END_OF_TAR, 0o600)?;
-        let run = attempts::run(&self.config.mirror.oc_mirror, self.interrupt, |attempt, timeout| {
-            let run = self.run(bundle, attempt, timeout, Purpose::DryRun)?;
-            self.judge(bundle, &run)?;
-            Ok(run)
-        })?;
+        disk::write_durably(
+            &bundle.archives().join("mirror_000001.tar"),
+            &END_OF_TAR,
+            0o600,
+        )?;
+        let run = attempts::run(
+            &self.config.mirror.oc_mirror,
+            self.interrupt,
+            |attempt, timeout| {
+                let run = self.run(bundle, attempt, timeout, Purpose::DryRun)?;
+                self.judge(bundle, &run)?;
+                Ok(run)
+            },
+        )?;
         let path = bundle.archives().join("working-dir/dry-run/mapping.txt");
         let text = disk::read_bounded(&path, 256 << 20)?;
         let mapped = parse_mapping(&String::from_utf8_lossy(&text), run.port)?;
-        let wanted = self.wanted(bundle, mapped)?;
+        let wanted = Self::wanted(bundle, mapped)?;
         self.ask(&wanted)
     }
 
-    fn wanted(&self, bundle: &VerifiedBundle, mapped: Vec<Mapped>) -> Result<Vec<Wanted>, Failure> {
+    fn wanted(bundle: &VerifiedBundle, mapped: Vec<Mapped>) -> Result<Vec<Wanted>, Failure> {
         let lacks = lacking(bundle);
         let mut wanted = Vec::new();
         for destination in mapped {
-            let Mapped { repository, tag, target_repository, target_tag } = destination;
+            let Mapped {
+                repository,
+                tag,
+                target_repository,
+                target_tag,
+            } = destination;
             let Some(digest) = bundle.inventory().structure.resolve(&repository, &tag) else {
                 if lacks.is_empty() {
                     return Err(LoadError::Unsigned { repository, tag }.into());
                 }
                 continue;
             };
-            wanted.push(Wanted { repository: target_repository, tag: target_tag, digest });
+            wanted.push(Wanted {
+                repository: target_repository,
+                tag: target_tag,
+                digest,
+            });
         }
         if wanted.is_empty() && lacks.is_empty() {
             return Err(LoadError::NoDestinations.into());
@@ -194,9 +238,16 @@ impl Loader<'_> {
             .repositories
             .iter()
             .flat_map(|(name, repository)| {
-                repository.tags.iter().map(move |(tag, digest)| (name, tag, digest))
+                repository
+                    .tags
+                    .iter()
+                    .map(move |(tag, digest)| (name, tag, digest))
             })
-            .map(|(name, tag, digest)| Wanted { repository: join(name), tag: tag.clone(), digest: *digest })
+            .map(|(name, tag, digest)| Wanted {
+                repository: join(name),
+                tag: tag.clone(),
+                digest: *digest,
+            })
             .collect();
         if !bundle.imageset().has_operators() {
             return Ok((self.ask(&wanted)?, 0));
@@ -204,9 +255,17 @@ impl Loader<'_> {
         let registry = self.registry()?;
         let mut rebuilt = 0;
         for destination in &wanted {
-            if registry.digest(&destination.repository, &destination.tag)?.is_none() {
+            if registry
+                .digest(&destination.repository, &destination.tag)?
+                .is_none()
+            {
                 let first = format!("{}:{}", destination.repository, destination.tag);
-                return Err(LoadError::Target { count: 1, total: wanted.len(), first }.into());
+                return Err(LoadError::Target {
+                    count: 1,
+                    total: wanted.len(),
+                    first,
+                }
+                .into());
             }
             rebuilt += 1;
         }
@@ -214,20 +273,37 @@ impl Loader<'_> {
     }
 
     fn ask(&self, wanted: &[Wanted]) -> Result<usize, Failure> {
-        let confirmed = self.registry()?.confirm(wanted.iter().cloned(), ASKED_AT_ONCE)?;
+        let confirmed = self
+            .registry()?
+            .confirm(wanted.iter().cloned(), ASKED_AT_ONCE)?;
         if confirmed.mismatches.is_empty() {
             return Ok(confirmed.count);
         }
-        let first: Vec<_> = confirmed.mismatches.iter().take(5).map(ToString::to_string).collect();
+        let first: Vec<_> = confirmed
+            .mismatches
+            .iter()
+            .take(5)
+            .map(ToString::to_string)
+            .collect();
         let (count, total) = (confirmed.mismatches.len(), wanted.len());
-        Err(LoadError::Target { count, total, first: first.join("; ") }.into())
+        Err(LoadError::Target {
+            count,
+            total,
+            first: first.join("; "),
+        }
+        .into())
     }
 
     fn registry(&self) -> Result<Registry, Failure> {
         let around = Surroundings::of_this_process();
         let credentials = Credentials::find(self.config.auth_file()?.map(|file| &**file), &around)?;
-        let tls = if self.config.mirror.oc_mirror.target_tls_verify { Tls::Verify } else { Tls::Skip };
-        Ok(Registry::open(self.config.target()?.host(), tls, credentials.json())?)
+        let tls = if self.config.mirror.oc_mirror.target_tls_verify {
+            Tls::Verify
+        } else {
+            Tls::Skip
+        };
+        let host = self.config.target()?.host();
+        Ok(Registry::open(host, tls, credentials.json())?)
     }
 
     fn run(
@@ -246,12 +322,17 @@ impl Loader<'_> {
         let port = Port::choose(&[])?;
         if v2 {
             // It must not reach the source: what it would ask there is answered by its own cache.
-            let text = registries::for_load(&bundle.imageset().source_hosts(), &around, port.number)?;
+            let text =
+                registries::for_load(&bundle.imageset().source_hosts(), &around, port.number)?;
             private.set_registries(&text)?;
         }
         let imageset = private.work().join("imageset.yaml");
         disk::write_durably(&imageset, bundle.imageset_bytes(), 0o600)?;
-        let from = if v2 { bundle.from() } else { bundle.archives().display().to_string() };
+        let from = if v2 {
+            bundle.from()
+        } else {
+            bundle.archives().display().to_string()
+        };
         let command = DiskToMirror {
             generation: bundle.generation(),
             kind: bundle.manifest().kind,
@@ -278,18 +359,28 @@ impl Loader<'_> {
             env: private.environment(&around, &for_run),
             dir: if v2 { bundle_dir } else { private.work() },
         };
-        tracing::info!(version = self.oc_mirror.version, attempt = attempt + 1, "oc-mirror: {}", purpose.as_str());
-        let limits = Limits { timeout, grace: GRACE, interrupt: self.interrupt.clone() };
-        let mut summary = LogSummary::default();
-        let mut on_line = |line: process::Line| {
-            summary.take(&line.text);
-            LogLine::parse(&line.text).pass_on();
+        tracing::info!(
+            version = self.oc_mirror.version,
+            attempt = attempt + 1,
+            "oc-mirror: {}",
+            purpose.as_str()
+        );
+        let limits = Limits {
+            timeout,
+            grace: GRACE,
+            interrupt: self.interrupt.clone(),
         };
+        let mut summary = LogSummary::default();
+        let mut on_line = |line: process::Line| summary.take(&line.text);
         let ended = process::run(&spec, &mut on_line, &limits)?;
         if !v2 && purpose == Purpose::Load {
             keep_v1_results(&private.work(), &bundle.archives())?;
         }
-        Ok(Run { ended, summary, port: port.number })
+        Ok(Run {
+            ended,
+            summary,
+            port: port.number,
+        })
     }
 }
 
@@ -318,14 +409,22 @@ struct Run {
 
 /// The images that the manifest itself says are missing.
 fn lacking(bundle: &VerifiedBundle) -> Vec<&str> {
-    let lacks = bundle.manifest().incomplete.iter().filter(|lack| lack.reason == Missing::Image);
+    let lacks = bundle
+        .manifest()
+        .incomplete
+        .iter()
+        .filter(|lack| lack.reason == Missing::Image);
     lacks.map(|lack| lack.reference.as_str()).collect()
 }
 
 /// A failure is accepted only for what the signed manifest lists as missing.
 fn is_signed_so(bundle: &VerifiedBundle, partial: &Partial) -> bool {
     let lacks = lacking(bundle);
-    partial.is_of_single_images() && partial.failed.iter().all(|image| lacks.contains(&image.reference.as_str()))
+    partial.is_of_single_images()
+        && partial
+            .failed
+            .iter()
+            .all(|image| lacks.contains(&image.reference.as_str()))
 }
 
 /// What an earlier attempt extracted is made anew by each load.
@@ -342,7 +441,9 @@ fn remove_working(archives: &Path) -> Result<(), Failure> {
 /// v1 writes its cluster resources below its working directory: they go to where v2's are looked for.
 fn keep_v1_results(work: &Path, archives: &Path) -> Result<(), Failure> {
     let to = archives.join("working-dir/cluster-resources");
-    let Ok(entries) = fs::read_dir(work.join("oc-mirror-workspace")) else { return Ok(()) };
+    let Ok(entries) = fs::read_dir(work.join("oc-mirror-workspace")) else {
+        return Ok(());
+    };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with("results-") {
             deliver::keep_resources(&entry.path(), &to)?;

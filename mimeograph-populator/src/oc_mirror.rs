@@ -40,7 +40,11 @@ pub struct DiskToMirror<'a> {
 impl DiskToMirror<'_> {
     /// The arguments for this `oc-mirror`.
     pub fn arguments(&self, oc_mirror: &OcMirror) -> Vec<OsString> {
-        let mut args: Vec<OsString> = oc_mirror.selector(self.generation).map(Into::into).into_iter().collect();
+        let mut args: Vec<OsString> = oc_mirror
+            .selector(self.generation)
+            .map(Into::into)
+            .into_iter()
+            .collect();
         match self.generation {
             Generation::V1 => self.v1(&mut args),
             Generation::V2 => self.v2(oc_mirror, &mut args),
@@ -61,7 +65,13 @@ impl DiskToMirror<'_> {
             args.extend(["--dest-use-http".into(), "--dest-skip-tls".into()]);
         }
         if self.attempt > 0 {
-            args.push(format!("--max-per-registry={}", (6_u32 >> self.attempt.min(31)).max(1)).into());
+            args.push(
+                format!(
+                    "--max-per-registry={}",
+                    (6_u32 >> self.attempt.min(31)).max(1)
+                )
+                .into(),
+            );
         }
     }
 

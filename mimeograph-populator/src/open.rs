@@ -17,8 +17,6 @@ pub struct Opened {
     pub manifests: Vec<Verified<Manifest>>,
     /// Bundles whose signatures are not all there yet.
     pub arriving: Vec<(Sequence, VerifyError)>,
-    /// Objects that are not ours.
-    pub foreign: Vec<String>,
 }
 
 /// Why a manifest that was verified is not accepted.
@@ -74,8 +72,12 @@ impl Fault for OpenError {
     fn hint(&self) -> Option<String> {
         Some(
             match self {
-                Self::Audience { .. } => "correct `enclave` here, or `stream.audience` on the connected side",
-                Self::Future { .. } | Self::Behind { .. } => "compare the clocks of both sides, and set the wrong one",
+                Self::Audience { .. } => {
+                    "correct `enclave` here, or `stream.audience` on the connected side"
+                }
+                Self::Future { .. } | Self::Behind { .. } => {
+                    "compare the clocks of both sides, and set the wrong one"
+                }
                 Self::Expired { .. } => "run the bundler again and carry what it publishes",
             }
             .into(),
@@ -84,11 +86,21 @@ impl Fault for OpenError {
 }
 
 /// Reads the manifests from `from` on (all, where it is `None`), and the newest in any case.
-pub fn open(store: &dyn Fetch, listing: &Listing, trusted: &TrustedKeys, from: Option<Sequence>) -> Result<Opened, Failure> {
-    let mut opened = Opened { foreign: listing.foreign.clone(), ..Opened::default() };
+pub fn open(
+    store: &dyn Fetch,
+    listing: &Listing,
+    trusted: &TrustedKeys,
+    from: Option<Sequence>,
+) -> Result<Opened, Failure> {
+    let mut opened = Opened::default();
     let newest = listing.newest();
-    for sequence in listing.sequences().filter(|sequence| from.is_none_or(|from| *sequence >= from) || Some(*sequence) == newest) {
-        let Some(signed) = listing.open(store, sequence)? else { continue };
+    for sequence in listing
+        .sequences()
+        .filter(|sequence| from.is_none_or(|from| *sequence >= from) || Some(*sequence) == newest)
+    {
+        let Some(signed) = listing.open(store, sequence)? else {
+            continue;
+        };
         match signed.verify(trusted) {
             Ok(manifest) => {
                 for signer in manifest.disregarded() {
@@ -120,19 +132,32 @@ pub fn accept(
     }
     for manifest in manifests {
         let sequence = manifest.sequence;
-        let for_us = manifest.audience.is_empty() || manifest.audience.iter().any(|name| Some(name.as_str()) == enclave);
+        let for_us = manifest.audience.is_empty()
+            || manifest
+                .audience
+                .iter()
+                .any(|name| Some(name.as_str()) == enclave);
         if !for_us {
             let enclave = enclave.unwrap_or("not named").to_owned();
-            return Err(OpenError::Audience { sequence, audience: manifest.audience.join(", "), enclave });
+            return Err(OpenError::Audience {
+                sequence,
+                audience: manifest.audience.join(", "),
+                enclave,
+            });
         }
         if manifest.created > now.plus(skew) {
-            return Err(OpenError::Future { sequence, created: manifest.created, now });
+            return Err(OpenError::Future {
+                sequence,
+                created: manifest.created,
+                now,
+            });
         }
     }
     match manifests.last() {
-        Some(newest) if newest.expires < now => {
-            Err(OpenError::Expired { sequence: newest.sequence, expires: newest.expires })
-        }
+        Some(newest) if newest.expires < now => Err(OpenError::Expired {
+            sequence: newest.sequence,
+            expires: newest.expires,
+        }),
         _ => Ok(()),
     }
 }

@@ -17,12 +17,12 @@ use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
 use serde::Serialize;
 
+use crate::deliver;
 use crate::fetch::Pace;
 use crate::ledger::{Fate, Ledger, Turn, keep_inventory};
 use crate::load::{Loaded, Loader};
 use crate::open::{Opened, accept, open};
 use crate::verified::{Previewed, VerifiedBundle, staged};
-use crate::deliver;
 
 /// What a run is given.
 #[derive(Debug)]
@@ -89,7 +89,9 @@ pub enum PopulateError {
         because: String,
     },
     /// The rebuilt catalogue's name depends on the version.
-    #[error("the bundle was made with `oc-mirror` {theirs}, and here is {ours}: operators need the same major.minor")]
+    #[error(
+        "the bundle was made with `oc-mirror` {theirs}, and here is {ours}: operators need the same major.minor"
+    )]
     Versions {
         /// The connected side's.
         theirs: String,
@@ -126,7 +128,11 @@ impl Fault for PopulateError {
 
 /// Runs once: every bundle whose turn it is, one after the other. The caller holds the lock.
 pub fn populate(request: &Request<'_>, store: &dyn Fetch) -> Result<Populated, Failure> {
-    let run = Run { request, store, metadata: request.config.artefacts.metadata_dir.to_path_buf() };
+    let run = Run {
+        request,
+        store,
+        metadata: request.config.artefacts.metadata_dir.to_path_buf(),
+    };
     run.run()
 }
 
@@ -142,7 +148,7 @@ impl Run<'_> {
         let mut populated = Populated::default();
         let opened = self.front().stage("open", || self.open(&ledger))?;
         let mut manifests = opened.manifests;
-        self.check_first(&ledger, &manifests)?;
+        Self::check_first(&ledger, &manifests)?;
         if let Some((sequence, error)) = opened.arriving.into_iter().next() {
             populated.waiting = Some(self.wait(&mut ledger, sequence, chain(&error))?);
         }
@@ -151,7 +157,8 @@ impl Run<'_> {
                 Ok(Some(turn)) => turn,
                 Ok(None) => break,
                 Err(failure) if failure.id() == ErrorId::Gap => {
-                    populated.waiting = Some(self.wait_for_gap(&mut ledger, &manifests, failure)?);
+                    populated.waiting =
+                        Some(self.wait_for_gap(&mut ledger, &manifests, failure)?);
                     break;
                 }
                 Err(failure) => return Err(failure),
@@ -173,7 +180,9 @@ impl Run<'_> {
             }
         }
         let mark = ledger.mark();
-        manifests.retain(|manifest| manifest.kind == Kind::Heartbeat && manifest.requires.map(|link| link.sequence) <= mark);
+        manifests.retain(|manifest| {
+            manifest.kind == Kind::Heartbeat && manifest.requires.map(|link| link.sequence) <= mark
+        });
         for heartbeat in manifests {
             ledger.accept(&heartbeat, Fate::Applied);
         }
@@ -184,33 +193,52 @@ impl Run<'_> {
 
     /// Steps 2 to 6: list, read, verify; stream, audience, time, place in the chain.
     fn open(&self, ledger: &Ledger) -> Result<Opened, Failure> {
-        let Request { config, trusted, .. } = self.request;
+        let Request {
+            config, trusted, ..
+        } = self.request;
         let listing = Listing::of(self.store)?;
         if listing.foreign_count > 0 {
-            tracing::info!(count = listing.foreign_count, first = listing.foreign.join(", "), "objects that are not ours: left alone");
+            tracing::info!(
+                count = listing.foreign_count,
+                first = listing.foreign.join(", "),
+                "objects that are not ours: left alone"
+            );
         }
         let opened = open(self.store, &listing, trusted, ledger.mark())?;
         ledger.check(config.trust.stream.as_ref(), &opened.manifests)?;
-        let enclave = config.enclave.as_ref().map(|enclave| enclave.as_str());
-        accept(&opened.manifests, enclave, &config.trust, ledger.latest, clock::now())?;
+        let enclave = config
+            .enclave
+            .as_ref()
+            .map(mimeograph_manifest::io::config::EnclaveName::as_str);
+        accept(
+            &opened.manifests,
+            enclave,
+            &config.trust,
+            ledger.latest,
+            clock::now(),
+        )?;
         self.front().note(|facts| {
             facts.stream = opened.manifests.last().map(|newest| newest.stream.clone());
-            facts.sequence = opened.manifests.last().map(|newest| newest.sequence.number());
-            facts.key_ids =
-                opened.manifests.last().map(|newest| newest.signers().iter().map(ToString::to_string).collect()).unwrap_or_default();
+            facts.sequence = opened
+                .manifests
+                .last()
+                .map(|newest| newest.sequence.number());
+            facts.key_ids = opened
+                .manifests
+                .last()
+                .map(|newest| newest.signers().iter().map(ToString::to_string).collect())
+                .unwrap_or_default();
         });
         Ok(opened)
     }
 
-    fn check_first(
-        &self,
-        ledger: &Ledger,
-        manifests: &[Verified<Manifest>],
-    ) -> Result<(), PopulateError> {
+    fn check_first(ledger: &Ledger, manifests: &[Verified<Manifest>]) -> Result<(), PopulateError> {
         if !ledger.is_empty() || manifests.is_empty() {
             return Ok(());
         }
-        tracing::warn!("FIRST RUN: nothing was ever applied here; the stream is followed from bundle 1 on");
+        tracing::warn!(
+            "FIRST RUN: nothing was ever applied here; the stream is followed from bundle 1 on"
+        );
         match manifests.first() {
             Some(first) if first.sequence == Sequence::FIRST => Ok(()),
             _ => Err(PopulateError::NoFirst),
@@ -218,7 +246,12 @@ impl Run<'_> {
     }
 
     /// Notes since when something is waited for; too long is an error.
-    fn wait(&self, ledger: &mut Ledger, sequence: Sequence, because: String) -> Result<Waiting, Failure> {
+    fn wait(
+        &self,
+        ledger: &mut Ledger,
+        sequence: Sequence,
+        because: String,
+    ) -> Result<Waiting, Failure> {
         let now = clock::now();
         let since = *ledger.waiting.entry(sequence).or_insert(now);
         ledger.write(&self.metadata)?;
@@ -226,7 +259,10 @@ impl Run<'_> {
             return Err(PopulateError::Stale { sequence, because }.into());
         }
         tracing::info!(%sequence, "waiting: {because}");
-        Ok(Waiting { sequence: sequence.number(), because })
+        Ok(Waiting {
+            sequence: sequence.number(),
+            because,
+        })
     }
 
     /// A gap may close by itself while files are arriving; it is one once that took too long.
@@ -237,8 +273,15 @@ impl Run<'_> {
         gap: Failure,
     ) -> Result<Waiting, Failure> {
         let mark = ledger.mark();
-        let found = manifests.iter().map(|manifest| manifest.sequence).find(|sequence| Some(*sequence) > mark);
-        match self.wait(ledger, found.unwrap_or(Sequence::FIRST), chain(gap.as_error())) {
+        let found = manifests
+            .iter()
+            .map(|manifest| manifest.sequence)
+            .find(|sequence| Some(*sequence) > mark);
+        match self.wait(
+            ledger,
+            found.unwrap_or(Sequence::FIRST),
+            chain(gap.as_error()),
+        ) {
             Err(failure) if failure.id() == ErrorId::Stale => Err(gap),
             other => other,
         }
@@ -246,7 +289,9 @@ impl Run<'_> {
 
     /// Steps 8a to 14 for one bundle.
     fn apply(&self, turn: Turn) -> Result<Applied, Failure> {
-        let Request { config, interrupt, .. } = self.request;
+        let Request {
+            config, interrupt, ..
+        } = self.request;
         let bundle_dir = config.artefacts.bundle_dir.to_path_buf();
         let cache = cache(config);
         tracing::info!(sequence = %turn.manifest().sequence, kind = turn.manifest().kind.as_str(), "applying a bundle");
@@ -258,25 +303,43 @@ impl Run<'_> {
         check_versions(config, &preview, &oc_mirror)?;
         disk::create_folder(&cache, 0o755)?;
         preview.check_room(&bundle_dir, &cache)?;
-        let bundle = self.front().stage("fetch", || self.fetch(preview, &bundle_dir))?;
+        let bundle = self
+            .front()
+            .stage("fetch", || self.fetch(preview, &bundle_dir))?;
         let manifest = bundle.manifest();
-        let extra_to = config.artefacts.extra_dir.join(manifest.sequence.to_string());
+        let extra_to = config
+            .artefacts
+            .extra_dir
+            .join(manifest.sequence.to_string());
         deliver::deliver(manifest, Role::Extra, &bundle.extra(), &extra_to)?;
-        deliver::deliver(manifest, Role::Local, &bundle.local(), &config.mirror.local_dir)?;
-        let loader = Loader { config, oc_mirror: &oc_mirror, cache, interrupt };
-        let loaded = self.front().stage("load", || loader.load(&bundle))?;
+        deliver::deliver(
+            manifest,
+            Role::Local,
+            &bundle.local(),
+            &config.mirror.local_dir,
+        )?;
+        let loader = Loader {
+            config,
+            oc_mirror: &oc_mirror,
+            cache,
+            interrupt,
+        };
+        let result = self.front().stage("load", || loader.load(&bundle))?;
         keep_inventory(&self.metadata, manifest.sequence, bundle.inventory_bytes())?;
-        self.note(&bundle, &oc_mirror, &loaded);
+        self.note(&bundle, &oc_mirror, &result);
         let applied = Applied {
             sequence: manifest.sequence.number(),
             kind: manifest.kind.as_str(),
-            confirmed: loaded.confirmed,
-            rebuilt: loaded.rebuilt,
+            confirmed: result.confirmed,
+            rebuilt: result.rebuilt,
             incomplete: manifest.incomplete.len(),
-            resources: loaded.resources,
+            resources: result.resources,
         };
         for lack in &manifest.incomplete {
-            tracing::error!(image = lack.reference, "PARTIAL BUNDLE: this image is missing from it");
+            tracing::error!(
+                image = lack.reference,
+                "PARTIAL BUNDLE: this image is missing from it"
+            );
         }
         bundle.discard();
         Ok(applied)
@@ -298,7 +361,10 @@ impl Run<'_> {
     fn note(&self, bundle: &VerifiedBundle, oc_mirror: &OcMirror, loaded: &Loaded) {
         self.front().note(|facts| {
             facts.sequence = Some(bundle.manifest().sequence.number());
-            facts.oc_mirror = Some(OcMirrorRun { version: oc_mirror.version.clone(), status: Some(loaded.status) });
+            facts.oc_mirror = Some(OcMirrorRun {
+                version: oc_mirror.version.clone(),
+                status: Some(loaded.status),
+            });
             *facts.bytes.get_or_insert(0) += bundle.manifest().size();
             *facts.chunks.get_or_insert(0) += bundle.manifest().chunks().count() as u64;
         });
@@ -325,9 +391,15 @@ pub(crate) fn cache(config: &Config) -> PathBuf {
     }
 }
 
-fn check_versions(config: &Config, preview: &Previewed, ours: &OcMirror) -> Result<(), PopulateError> {
+fn check_versions(
+    config: &Config,
+    preview: &Previewed,
+    ours: &OcMirror,
+) -> Result<(), PopulateError> {
     let producer = &preview.manifest().producer;
-    if !preview.imageset().has_operators() || config.mirror.oc_mirror.versions == Versions::MayDiffer {
+    if !preview.imageset().has_operators()
+        || config.mirror.oc_mirror.versions == Versions::MayDiffer
+    {
         return Ok(());
     }
     let same = match (probe::minor(&producer.oc_mirror), ours.minor) {
@@ -338,6 +410,8 @@ fn check_versions(config: &Config, preview: &Previewed, ours: &OcMirror) -> Resu
     if same {
         return Ok(());
     }
-    Err(PopulateError::Versions { theirs: producer.oc_mirror.clone(), ours: ours.version.clone() })
+    Err(PopulateError::Versions {
+        theirs: producer.oc_mirror.clone(),
+        ours: ours.version.clone(),
+    })
 }
-

@@ -72,7 +72,13 @@ impl<'a> ChunkReader<'a> {
         }
         let chunk = &self.file.chunks[number];
         self.current = None;
-        let raw = fetched::chunk(self.store, self.file, chunk, &mut self.stored, &mut self.room)?;
+        let raw = fetched::chunk(
+            self.store,
+            self.file,
+            chunk,
+            &mut self.stored,
+            &mut self.room,
+        )?;
         self.bytes.clear();
         self.bytes.extend_from_slice(raw);
         self.current = Some(number);

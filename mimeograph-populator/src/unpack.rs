@@ -66,23 +66,41 @@ impl Fault for UnpackError {
 }
 
 /// Unpacks into a folder beside the target, which gets its name only once everything was checked.
-pub fn unpack(request: &Unpack<'_>, store: &dyn Fetch, trusted: &TrustedKeys) -> Result<Verified<Manifest>, Failure> {
+pub fn unpack(
+    request: &Unpack<'_>,
+    store: &dyn Fetch,
+    trusted: &TrustedKeys,
+) -> Result<Verified<Manifest>, Failure> {
     if request.to.exists() {
         return Err(UnpackError::There(request.to.to_owned()).into());
     }
     let sequence = request.sequence;
-    let signed = Listing::of(store)?.open(store, sequence)?.ok_or(UnpackError::NoBundle(sequence))?;
+    let signed = Listing::of(store)?
+        .open(store, sequence)?
+        .ok_or(UnpackError::NoBundle(sequence))?;
     let manifest = signed.verify(trusted)?;
-    let files: Vec<_> =
-        manifest.files.iter().filter(|file| request.role.is_none_or(|role| role == file.role)).collect();
+    let files: Vec<_> = manifest
+        .files
+        .iter()
+        .filter(|file| request.role.is_none_or(|role| role == file.role))
+        .collect();
     if let Some(role) = request.role.filter(|_| files.is_empty()) {
-        let role = serde_json::to_string(&role).unwrap_or_default().replace('"', "");
+        let role = serde_json::to_string(&role)
+            .unwrap_or_default()
+            .replace('"', "");
         return Err(UnpackError::NoFiles { sequence, role }.into());
     }
-    let above = request.to.parent().filter(|above| *above != Path::new("")).unwrap_or(Path::new("."));
+    let above = request
+        .to
+        .parent()
+        .filter(|above| *above != Path::new(""))
+        .unwrap_or(Path::new("."));
     disk::create_folder(above, 0o755)?;
     let created = |source| DiskError::new(Action::Create, request.to, source);
-    let beside = tempfile::Builder::new().prefix(".unpack-").tempdir_in(above).map_err(created)?;
+    let beside = tempfile::Builder::new()
+        .prefix(".unpack-")
+        .tempdir_in(above)
+        .map_err(created)?;
     let progress = Progress::begin("unpacking", files.iter().map(|file| file.size).sum());
     let pace = Pace {
         parallel: request.parallel,
@@ -90,8 +108,19 @@ pub fn unpack(request: &Unpack<'_>, store: &dyn Fetch, trusted: &TrustedKeys) ->
         progress: &|bytes| progress.add(bytes),
     };
     let mut sums = String::new();
-    for role in [Role::Archive, Role::Imageset, Role::Inventory, Role::History, Role::Local, Role::Extra] {
-        let of_role: Vec<_> = files.iter().copied().filter(|file| file.role == role).collect();
+    for role in [
+        Role::Archive,
+        Role::Imageset,
+        Role::Inventory,
+        Role::History,
+        Role::Local,
+        Role::Extra,
+    ] {
+        let of_role: Vec<_> = files
+            .iter()
+            .copied()
+            .filter(|file| file.role == role)
+            .collect();
         // `local` and `extra` names may repeat those of other roles.
         let folder = match role {
             Role::Local => "local/",
@@ -107,7 +136,10 @@ pub fn unpack(request: &Unpack<'_>, store: &dyn Fetch, trusted: &TrustedKeys) ->
         }
     }
     if request.role.is_none_or(|role| role == Role::Archive) {
-        let inventory = manifest.files(Role::Inventory).next().ok_or(UnpackError::NoBundle(sequence))?;
+        let inventory = manifest
+            .files(Role::Inventory)
+            .next()
+            .ok_or(UnpackError::NoBundle(sequence))?;
         let inventory = Inventory::from_bytes(&fetched::small_file(store, inventory)?)?;
         check_archives(beside.path(), &manifest, &inventory)?;
     }

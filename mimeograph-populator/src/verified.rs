@@ -111,19 +111,34 @@ impl Previewed {
         let staging: u64 = staged(self.manifest()).map(|file| file.size).sum();
         let blobs: u64 = self.small.inventory.structure.blobs.values().sum();
         let same = is_same_volume(bundle_dir, cache);
-        let needs = if same { vec![(bundle_dir, staging + blobs)] } else { vec![(bundle_dir, staging), (cache, blobs)] };
+        let needs = if same {
+            vec![(bundle_dir, staging + blobs)]
+        } else {
+            vec![(bundle_dir, staging), (cache, blobs)]
+        };
         for (folder, bytes) in needs {
             let (free, need) = (disk::free_space(folder)?, bytes + bytes / 20);
             if free < need {
                 let sequence = self.manifest().sequence;
-                return Err(NoRoom { folder: folder.to_owned(), free, need, sequence }.into());
+                return Err(NoRoom {
+                    folder: folder.to_owned(),
+                    free,
+                    need,
+                    sequence,
+                }
+                .into());
             }
         }
         Ok(())
     }
 
     /// Fetches the rest, reads every archive to its end, and compares it with what was signed.
-    pub fn fetch(self, store: &dyn Fetch, bundle_dir: &Path, pace: Pace<'_>) -> Result<VerifiedBundle, Failure> {
+    pub fn fetch(
+        self,
+        store: &dyn Fetch,
+        bundle_dir: &Path,
+        pace: Pace<'_>,
+    ) -> Result<VerifiedBundle, Failure> {
         let Self { turn, small } = self;
         let staging = staging(bundle_dir, &turn);
         private(&staging)?;
@@ -136,7 +151,11 @@ impl Previewed {
             }
             fetch(store, &files, &folder, pace)?;
         }
-        let bundle = VerifiedBundle { staging, turn, small };
+        let bundle = VerifiedBundle {
+            staging,
+            turn,
+            small,
+        };
         bundle.check_archives()?;
         Ok(bundle)
     }
@@ -147,28 +166,40 @@ const PLACES: &[(Role, &str)] = &[(Role::Archive, "1"), (Role::Local, "2"), (Rol
 
 /// The files that are staged; image set and inventory are kept in memory, the history is the other side's.
 pub(crate) fn staged(manifest: &Manifest) -> impl Iterator<Item = &manifest::File> {
-    manifest.files.iter().filter(|file| PLACES.iter().any(|(role, _)| *role == file.role))
+    manifest
+        .files
+        .iter()
+        .filter(|file| PLACES.iter().any(|(role, _)| *role == file.role))
 }
 
 /// The bundle's folder: digits made of its manifest's digest, so that another try finds what was fetched.
 fn staging(bundle_dir: &Path, turn: &Turn) -> PathBuf {
     let digest = turn.manifest().digest();
-    let number = digest.as_bytes()[..8].iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    let number = digest.as_bytes()[..8]
+        .iter()
+        .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
     bundle_dir.join(format!("{number:020}"))
 }
 
 fn private(folder: &Path) -> Result<(), Failure> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder);
     let closed = made.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o700)));
     Ok(closed.map_err(|source| DiskError::new(Action::Create, folder, source))?)
 }
 
 fn remove_others(folder: &Path, files: &[&manifest::File]) -> Result<(), Failure> {
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(());
+    };
     for entry in entries.flatten() {
         let path = entry.path();
         let is_ours = entry.file_type().is_ok_and(|kind| kind.is_file())
-            && files.iter().any(|file| Some(file.name.as_str()) == entry.file_name().to_str());
+            && files
+                .iter()
+                .any(|file| Some(file.name.as_str()) == entry.file_name().to_str());
         let removed = match entry.file_type() {
             _ if is_ours => continue,
             Ok(kind) if kind.is_dir() => fs::remove_dir_all(&path),
@@ -182,7 +213,9 @@ fn remove_others(folder: &Path, files: &[&manifest::File]) -> Result<(), Failure
 fn is_same_volume(a: &Path, b: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let device = |path: &Path| {
-        path.ancestors().find_map(|folder| fs::metadata(folder).ok()).map(|metadata| metadata.dev())
+        path.ancestors()
+            .find_map(|folder| fs::metadata(folder).ok())
+            .map(|metadata| metadata.dev())
     };
     device(a) == device(b)
 }
@@ -197,7 +230,10 @@ pub(crate) fn check_archives(
     let archives = manifest.files(Role::Archive).map(|file| {
         let name = file.name.as_str();
         let opened = File::open(folder.join(name));
-        let file = opened.map_err(|source| ArchiveError::Read { archive: name.into(), source })?;
+        let file = opened.map_err(|source| ArchiveError::Read {
+            archive: name.into(),
+            source,
+        })?;
         Headers::new(name, generation, file)
     });
     let contents = inspect(archives, &mut |_| ())?;
@@ -209,7 +245,12 @@ impl VerifiedBundle {
         check_archives(&self.archives(), self.manifest(), self.inventory())?;
         let wanted = self.inventory().images.iter().map(|image| image.digest);
         let members = self.imageset().index_members();
-        Ok(check_closure(&self.inventory().structure, self.turn.before(), wanted, members)?)
+        Ok(check_closure(
+            &self.inventory().structure,
+            self.turn.before(),
+            wanted,
+            members,
+        )?)
     }
 
     /// The bundle's manifest.
@@ -234,7 +275,11 @@ impl VerifiedBundle {
 
     /// The same, relative to `bundleDir`: digits only.
     pub fn from(&self) -> String {
-        let name = self.staging.file_name().unwrap_or_default().to_string_lossy();
+        let name = self
+            .staging
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
         format!("{name}/1")
     }
 

@@ -78,12 +78,23 @@ struct Chain {
 }
 
 /// Verifies every bundle of a store, or one of them.
-pub fn verify(store: &dyn Fetch, trusted: &TrustedKeys, only: Option<Sequence>) -> Result<Report, Failure> {
+pub fn verify(
+    store: &dyn Fetch,
+    trusted: &TrustedKeys,
+    only: Option<Sequence>,
+) -> Result<Report, Failure> {
     let listing = Listing::of_everything(store, |_, _| ())?;
-    let sequences: Vec<_> = listing.sequences().filter(|sequence| only.is_none_or(|only| only == *sequence)).collect();
+    let sequences: Vec<_> = listing
+        .sequences()
+        .filter(|sequence| only.is_none_or(|only| only == *sequence))
+        .collect();
     if sequences.is_empty() {
         let which = only.map(|only| format!(" {only}")).unwrap_or_default();
-        return Err(Nothing { which, place: store.describe() }.into());
+        return Err(Nothing {
+            which,
+            place: store.describe(),
+        }
+        .into());
     }
     let (mut rows, mut text, mut first) = (Vec::new(), String::new(), None);
     let mut chain_so_far = Chain::default();
@@ -112,16 +123,32 @@ pub fn verify(store: &dyn Fetch, trusted: &TrustedKeys, only: Option<Sequence>) 
         rows.push(row);
     }
     if listing.foreign_count > 0 {
-        let _ = writeln!(text, "note  {} objects are not ours and were not looked at: {}", listing.foreign_count, listing.foreign.join(", "));
+        let _ = writeln!(
+            text,
+            "note  {} objects are not ours and were not looked at: {}",
+            listing.foreign_count,
+            listing.foreign.join(", ")
+        );
     }
     let ids: Vec<_> = trusted.ids().iter().map(ToString::to_string).collect();
-    let _ = writeln!(text, "note  trusted keys: {} (threshold {})", ids.join(", "), trusted.threshold());
+    let _ = writeln!(
+        text,
+        "note  trusted keys: {} (threshold {})",
+        ids.join(", "),
+        trusted.threshold()
+    );
     let failed = rows.iter().filter(|row| !row.verified).count();
     let total = rows.len();
     let report = |outcome| Report::new(outcome, &text).with(&rows);
     match first {
         None => Ok(report("verified")?),
-        Some((first, id, hint)) => Ok(report("not verified")?.but(NotPassed { failed, total, first, id, hint })),
+        Some((first, id, hint)) => Ok(report("not verified")?.but(NotPassed {
+            failed,
+            total,
+            first,
+            id,
+            hint,
+        })),
     }
 }
 
@@ -135,7 +162,13 @@ fn one(
     let signed = listing.open(store, sequence)?;
     let manifest = match signed {
         Some(signed) => signed.verify(trusted)?,
-        None => return Err(Nothing { which: format!(" {sequence}"), place: store.describe() }.into()),
+        None => {
+            return Err(Nothing {
+                which: format!(" {sequence}"),
+                place: store.describe(),
+            }
+            .into());
+        }
     };
     check_links(&manifest, so_far)?;
     let mut says = if manifest.kind == Kind::Heartbeat {
@@ -148,7 +181,10 @@ fn one(
     for lack in &manifest.incomplete {
         let _ = write!(says, "; PARTIAL: {} is missing from it", lack.reference);
     }
-    let link = Link { sequence, sha256: manifest.digest() };
+    let link = Link {
+        sequence,
+        sha256: manifest.digest(),
+    };
     so_far.last = Some(link);
     if manifest.kind != Kind::Heartbeat {
         so_far.content = Some(link);
@@ -167,11 +203,15 @@ fn one(
 
 /// A neighbour that is known must be the one that is named.
 fn check_links(manifest: &Verified<Manifest>, so_far: &Chain) -> Result<(), Failure> {
-    for (named, known) in [(manifest.previous, so_far.last), (manifest.requires, so_far.content)] {
-        if let (Some(named), Some(known)) = (named, known) {
-            if named.sequence == known.sequence && named.sha256 != known.sha256 {
-                return Err(crate::ledger::LedgerError::Fork(known.sequence).into());
-            }
+    for (named, known) in [
+        (manifest.previous, so_far.last),
+        (manifest.requires, so_far.content),
+    ] {
+        if let (Some(named), Some(known)) = (named, known)
+            && named.sequence == known.sequence
+            && named.sha256 != known.sha256
+        {
+            return Err(crate::ledger::LedgerError::Fork(known.sequence).into());
         }
     }
     Ok(())
@@ -179,7 +219,10 @@ fn check_links(manifest: &Verified<Manifest>, so_far: &Chain) -> Result<(), Fail
 
 /// Reads every chunk, every archive to its end, and compares with what was signed.
 fn contents(store: &dyn Fetch, manifest: &Manifest, so_far: &mut Chain) -> Result<String, Failure> {
-    let progress = Progress::begin(format!("verifying bundle {}", manifest.sequence), manifest.size());
+    let progress = Progress::begin(
+        format!("verifying bundle {}", manifest.sequence),
+        manifest.size(),
+    );
     let add = |bytes| progress.add(bytes);
     let small = |role: Role| -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
@@ -207,11 +250,22 @@ fn contents(store: &dyn Fetch, manifest: &Manifest, so_far: &mut Chain) -> Resul
     ))
 }
 
-fn archives(store: &dyn Fetch, manifest: &Manifest, inventory: &Inventory, add: &dyn Fn(u64)) -> Result<(), Failure> {
+fn archives(
+    store: &dyn Fetch,
+    manifest: &Manifest,
+    inventory: &Inventory,
+    add: &dyn Fn(u64),
+) -> Result<(), Failure> {
     let files: Vec<&File> = manifest.files(Role::Archive).collect();
-    let mut readers: Vec<_> = files.iter().map(|file| ChunkReader::new(store, file, add)).collect();
+    let mut readers: Vec<_> = files
+        .iter()
+        .map(|file| ChunkReader::new(store, file, add))
+        .collect();
     let generation = manifest.producer.generation;
-    let headers = files.iter().zip(&mut readers).map(|(file, reader)| Headers::new(file.name.as_str(), generation, reader));
+    let headers = files
+        .iter()
+        .zip(&mut readers)
+        .map(|(file, reader)| Headers::new(file.name.as_str(), generation, reader));
     let contents = inspect(headers, &mut |_| ());
     let contents = match contents {
         Ok(contents) => contents,
@@ -231,18 +285,33 @@ fn archives(store: &dyn Fetch, manifest: &Manifest, inventory: &Inventory, add: 
 }
 
 /// Where the chain is here from a full one on, images must be whole over it; else that is said.
-fn closure(manifest: &Manifest, inventory: Inventory, imageset: &ImageSet, so_far: &mut Chain) -> Result<String, Failure> {
+fn closure(
+    manifest: &Manifest,
+    inventory: Inventory,
+    imageset: &ImageSet,
+    so_far: &mut Chain,
+) -> Result<String, Failure> {
     let known = match manifest.requires {
         None => Some(Before::default()),
         Some(needed) if so_far.content == Some(needed) => so_far.before.take(),
         Some(_) => None,
     };
     let Some(mut before) = known else {
-        let needed = manifest.requires.map(|link| link.sequence.to_string()).unwrap_or_default();
-        return Ok(format!(", needs bundle {needed} (closure not checked below it)"));
+        let needed = manifest
+            .requires
+            .map(|link| link.sequence.to_string())
+            .unwrap_or_default();
+        return Ok(format!(
+            ", needs bundle {needed} (closure not checked below it)"
+        ));
     };
     let wanted = inventory.images.iter().map(|image| image.digest);
-    check_closure(&inventory.structure, &before, wanted, imageset.index_members())?;
+    check_closure(
+        &inventory.structure,
+        &before,
+        wanted,
+        imageset.index_members(),
+    )?;
     let tags = inventory.structure.tags();
     before.add(inventory.structure);
     so_far.before = Some(before);

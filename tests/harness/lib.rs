@@ -1,4 +1,5 @@
 //! The harness: what the tests of the whole way stand on.
 
+pub mod gap;
 pub mod registry;
 pub mod s3;

@@ -1,0 +1,493 @@
+//! Asks the target registry what it serves: the last check, and the only one that catches everything.
+
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mimeograph_manifest::digest::Digest;
+use mimeograph_manifest::failure::{ErrorId, Fault};
+use mimeograph_manifest::limits;
+use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
+use oci_client::errors::{OciDistributionError, OciErrorCode};
+use oci_client::secrets::RegistryAuth;
+use oci_client::{Client, Reference};
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Tries of one question, and the pause before the second; doubled for each further one.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Whether the registry's certificate is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// It is.
+    Verify,
+    /// It is not, and plain HTTP is tried too, as `oc-mirror` does.
+    Skip,
+}
+
+/// A registry that can be asked.
+pub struct Registry {
+    host: String,
+    clients: Vec<Client>,
+    credentials: Vec<(String, RegistryAuth)>,
+    runtime: Runtime,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("host", &self.host)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A destination and what must be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The repository, without the host.
+    pub repository: String,
+    /// The tag.
+    pub tag: String,
+    /// The digest that was signed.
+    pub digest: Digest,
+}
+
+/// A destination that does not hold what it must.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    wanted: Wanted,
+    found: Option<Digest>,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Wanted {
+            repository,
+            tag,
+            digest,
+        } = &self.wanted;
+        match self.found {
+            None => write!(f, "{repository}:{tag} is not there"),
+            Some(found) => write!(
+                f,
+                "{repository}:{tag} is {}, not {}",
+                found.to_oci(),
+                digest.to_oci()
+            ),
+        }
+    }
+}
+
+/// What asking found.
+#[derive(Debug, Default)]
+pub struct Confirmed {
+    /// Destinations that hold what they must.
+    pub count: usize,
+    /// Those that do not.
+    pub mismatches: Vec<Mismatch>,
+}
+
+/// Why the registry could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The client could not be made.
+    #[error("failed to prepare the questions to registry `{host}`: {reason}")]
+    Prepare {
+        /// The registry.
+        host: String,
+        /// Why.
+        reason: String,
+    },
+    /// It does not answer.
+    #[error("registry `{host}` does not answer as it should")]
+    Unreachable {
+        /// The registry.
+        host: String,
+        /// What came back.
+        source: Box<OciDistributionError>,
+    },
+    /// It refuses us.
+    #[error("registry `{host}` refuses our credentials for `{repository}`")]
+    Forbidden {
+        /// The registry.
+        host: String,
+        /// The repository.
+        repository: String,
+        /// What it said.
+        source: Box<OciDistributionError>,
+    },
+    /// A line of the mapping is not one.
+    #[error("`oc-mirror` computed a destination that cannot be read: `{0}`")]
+    Mapping(String),
+}
+
+impl Fault for RegistryError {
+    fn id(&self) -> ErrorId {
+        match self {
+            Self::Prepare { .. } => ErrorId::ConfigInvalid,
+            Self::Unreachable { .. } => ErrorId::RegistryUnreachable,
+            Self::Forbidden { .. } => ErrorId::RegistryForbidden,
+            Self::Mapping(_) => ErrorId::TargetMismatch,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Forbidden { .. } => {
+                Some("check the registry's entry in `mirror.ocMirror.authFile`: it must be allowed to pull, too".into())
+            }
+            Self::Unreachable { .. } => Some(
+                "check `mirror.targetRegistryURI`, its certificate (SSL_CERT_FILE, or certs.d) and \
+                 `mirror.ocMirror.targetTLSVerify`"
+                    .into(),
+            ),
+            Self::Prepare { .. } | Self::Mapping(_) => None,
+        }
+    }
+}
+
+impl Registry {
+    /// Prepares to ask `host` (`host[:port]`), with credentials as in a `config.json` or `auth.json`.
+    pub fn open(host: &str, tls: Tls, credentials: &[u8]) -> Result<Self, RegistryError> {
+        let prepare = |reason: String| RegistryError::Prepare {
+            host: host.to_owned(),
+            reason,
+        };
+        let protocols = match tls {
+            Tls::Verify => vec![ClientProtocol::Https],
+            Tls::Skip => vec![ClientProtocol::Https, ClientProtocol::Http],
+        };
+        let client = |protocol| {
+            let config = ClientConfig {
+                protocol,
+                accept_invalid_certificates: tls == Tls::Skip,
+                extra_root_certificates: certificates(host),
+                read_timeout: Some(Duration::from_mins(1)),
+                connect_timeout: Some(Duration::from_secs(10)),
+                ..ClientConfig::default()
+            };
+            Client::try_from(config).map_err(|error| prepare(error.to_string()))
+        };
+        let clients = protocols
+            .into_iter()
+            .map(client)
+            .collect::<Result<_, _>>()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|error| prepare(error.to_string()))?;
+        Ok(Self {
+            host: host.to_owned(),
+            clients,
+            credentials: parse_credentials(credentials),
+            runtime,
+        })
+    }
+
+    /// The digest that the registry serves under a tag; `None` where it says that there is none.
+    pub fn digest(&self, repository: &str, tag: &str) -> Result<Option<Digest>, RegistryError> {
+        self.runtime.block_on(ask(self.question(repository, tag)))
+    }
+
+    /// Asks for every destination, `parallel` of them at once.
+    pub fn confirm(
+        &self,
+        wanted: impl Iterator<Item = Wanted>,
+        parallel: usize,
+    ) -> Result<Confirmed, RegistryError> {
+        let places = Arc::new(Semaphore::new(parallel.max(1)));
+        self.runtime.block_on(async {
+            let mut asked = JoinSet::new();
+            for wanted in wanted {
+                let (question, places) = (
+                    self.question(&wanted.repository, &wanted.tag),
+                    Arc::clone(&places),
+                );
+                asked.spawn(async move {
+                    // The semaphore is never closed.
+                    let _place = places.acquire_owned().await;
+                    (wanted, ask(question).await)
+                });
+            }
+            let mut confirmed = Confirmed::default();
+            while let Some(answer) = asked.join_next().await {
+                let Ok((wanted, found)) = answer else {
+                    continue;
+                };
+                match found? {
+                    Some(found) if found == wanted.digest => confirmed.count += 1,
+                    found => confirmed.mismatches.push(Mismatch { wanted, found }),
+                }
+            }
+            confirmed
+                .mismatches
+                .sort_by(|a, b| a.wanted.repository.cmp(&b.wanted.repository));
+            Ok(confirmed)
+        })
+    }
+
+    fn question(&self, repository: &str, tag: &str) -> Question {
+        let place = format!("{}/{repository}", self.host);
+        // The longest entry that is the host or a path above the repository, as containers-auth.json(5) has it.
+        let fits = |entry: &str| {
+            place == entry
+                || place
+                    .strip_prefix(entry)
+                    .is_some_and(|rest| rest.starts_with('/'))
+        };
+        let auth = self
+            .credentials
+            .iter()
+            .filter(|(entry, _)| fits(entry))
+            .max_by_key(|(entry, _)| entry.len())
+            .map_or(RegistryAuth::Anonymous, |(_, auth)| auth.clone());
+        Question {
+            host: self.host.clone(),
+            clients: self.clients.clone(),
+            image: Reference::with_tag(self.host.clone(), repository.to_owned(), tag.to_owned()),
+            auth,
+        }
+    }
+}
+
+/// One question, which owns what it needs.
+struct Question {
+    host: String,
+    clients: Vec<Client>,
+    image: Reference,
+    auth: RegistryAuth,
+}
+
+async fn ask(question: Question) -> Result<Option<Digest>, RegistryError> {
+    let Question {
+        host,
+        clients,
+        image,
+        auth,
+    } = question;
+    let mut pause = PAUSE;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let mut failed = None;
+        for client in &clients {
+            match client.fetch_manifest_digest(&image, &auth).await {
+                Ok(text) => return Ok(Digest::from_oci(&text).ok()),
+                Err(error) if is_absent(&error) => return Ok(None),
+                Err(error) => {
+                    // Over the first protocol that got an answer, that answer counts.
+                    let answered = !matches!(error, OciDistributionError::RequestError(_));
+                    failed = Some(error);
+                    if answered {
+                        break;
+                    }
+                }
+            }
+        }
+        let Some(error) = failed else { return Ok(None) };
+        if is_refusal(&error) {
+            let repository = image.repository().to_owned();
+            return Err(RegistryError::Forbidden {
+                host,
+                repository,
+                source: Box::new(error),
+            });
+        }
+        if tries >= TRIES {
+            return Err(RegistryError::Unreachable {
+                host,
+                source: Box::new(error),
+            });
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+}
+
+fn is_absent(error: &OciDistributionError) -> bool {
+    let unknown = [
+        OciErrorCode::ManifestUnknown,
+        OciErrorCode::NameUnknown,
+        OciErrorCode::NotFound,
+    ];
+    match error {
+        OciDistributionError::ImageManifestNotFoundError(_) => true,
+        OciDistributionError::ServerError { code, .. } => *code == 404,
+        OciDistributionError::RegistryError { envelope, .. } => envelope
+            .errors
+            .iter()
+            .any(|error| unknown.contains(&error.code)),
+        _ => false,
+    }
+}
+
+fn is_refusal(error: &OciDistributionError) -> bool {
+    let refused = [OciErrorCode::Denied, OciErrorCode::Unauthorized];
+    match error {
+        OciDistributionError::AuthenticationFailure(_)
+        | OciDistributionError::UnauthorizedError { .. } => true,
+        OciDistributionError::ServerError { code, .. } => matches!(code, 401 | 403),
+        OciDistributionError::RegistryError { envelope, .. } => envelope
+            .errors
+            .iter()
+            .any(|error| refused.contains(&error.code)),
+        _ => false,
+    }
+}
+
+/// The `auths` of a `config.json`; what cannot be read is left out, and the registry then says so.
+fn parse_credentials(json: &[u8]) -> Vec<(String, RegistryAuth)> {
+    let Ok(json) = serde_json::from_slice::<serde_json::Value>(json) else {
+        return Vec::new();
+    };
+    let entries = json.get("auths").and_then(serde_json::Value::as_object);
+    entries
+        .into_iter()
+        .flatten()
+        .filter_map(|(place, entry)| Some((plain(place), auth(entry)?)))
+        .collect()
+}
+
+/// Docker writes some places as addresses, `https://index.docker.io/v1/`.
+fn plain(place: &str) -> String {
+    let place = place
+        .trim_start_matches("https://")
+        .trim_start_matches("http://");
+    place.trim_end_matches('/').to_owned()
+}
+
+fn auth(entry: &serde_json::Value) -> Option<RegistryAuth> {
+    let text = |name: &str| {
+        entry
+            .get(name)
+            .and_then(serde_json::Value::as_str)
+            .filter(|text| !text.is_empty())
+    };
+    if let Some(token) = text("registrytoken") {
+        return Some(RegistryAuth::Bearer(token.to_owned()));
+    }
+    if let (Some(user), Some(password)) = (text("username"), text("password")) {
+        return Some(RegistryAuth::Basic(user.to_owned(), password.to_owned()));
+    }
+    let pair = String::from_utf8(STANDARD.decode(text("auth")?).ok()?).ok()?;
+    let (user, password) = pair.split_once(':')?;
+    Some(RegistryAuth::Basic(
+        user.to_owned(),
+        password.trim_end_matches('\0').to_owned(),
+    ))
+}
+
+/// Certificates of authorities that the user has put where containers/image looks for this registry's.
+fn certificates(host: &str) -> Vec<Certificate> {
+    let folders = ["/etc/containers/certs.d", "/etc/docker/certs.d"]
+        .map(|folder| PathBuf::from(folder).join(host));
+    let mut found = Vec::new();
+    for entry in folders
+        .iter()
+        .filter_map(|folder| fs::read_dir(folder).ok())
+        .flatten()
+        .flatten()
+    {
+        let path = entry.path();
+        let is_small = entry
+            .metadata()
+            .is_ok_and(|metadata| metadata.len() <= limits::CONFIG_SIZE);
+        if is_small && path.extension().is_some_and(|end| end == "crt") {
+            if let Ok(data) = fs::read(&path) {
+                found.push(Certificate {
+                    encoding: CertificateEncoding::Pem,
+                    data,
+                });
+            }
+        }
+    }
+    found
+}
+
+/// A line of a dry run's mapping: where in the cache, and where to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// The repository in the cache.
+    pub repository: String,
+    /// The tag there.
+    pub tag: String,
+    /// The repository in the target, without the host.
+    pub target_repository: String,
+    /// The tag there.
+    pub target_tag: String,
+}
+
+/// Reads `docker://localhost:<port>/<repository>:<tag>=docker://<host>/<repository>:<tag>` line by line.
+pub fn parse_mapping(text: &str, port: u16) -> Result<Vec<Mapped>, RegistryError> {
+    let cache = format!("docker://localhost:{port}/");
+    let parse = |line: &str| {
+        let (from, to) = line.split_once("=docker://")?;
+        let (repository, tag) = from.strip_prefix(&cache)?.rsplit_once(':')?;
+        let (target_repository, target_tag) = to.split_once('/')?.1.rsplit_once(':')?;
+        Some(Mapped {
+            repository: repository.to_owned(),
+            tag: tag.to_owned(),
+            target_repository: target_repository.to_owned(),
+            target_tag: target_tag.to_owned(),
+        })
+    };
+    text.lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| {
+            parse(line).ok_or_else(|| RegistryError::Mapping(line.escape_default().to_string()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recorded_mapping_is_read() {
+        // Of a dry run of 5.2 with operators: the filtered catalogue has another tag in the cache.
+        let text = "docker://localhost:22999/ops/catalog:9c52423f9961a1ab15211eed0bd3d3d8=docker://127.0.0.1:5101/ops/catalog:v1\n";
+        let mapped = parse_mapping(text, 22_999).unwrap();
+        let wanted = Mapped {
+            repository: "ops/catalog".into(),
+            tag: "9c52423f9961a1ab15211eed0bd3d3d8".into(),
+            target_repository: "ops/catalog".into(),
+            target_tag: "v1".into(),
+        };
+        assert_eq!(mapped, [wanted]);
+        assert!(matches!(
+            parse_mapping(text, 23_000),
+            Err(RegistryError::Mapping(_))
+        ));
+    }
+
+    #[test]
+    fn the_longest_matching_entry_of_an_auth_file_counts() {
+        let json = br#"{"auths":{
+            "r.example.com":{"auth":"dXNlcjpob3N0"},
+            "r.example.com/team":{"auth":"dXNlcjp0ZWFt"},
+            "https://other.example.com/v1/":{"username":"u","password":"p"}}}"#;
+        let registry = Registry::open("r.example.com", Tls::Verify, json).unwrap();
+        let password = |repository: &str| match registry.question(repository, "v1").auth {
+            RegistryAuth::Basic(_, password) => password,
+            _ => String::new(),
+        };
+        assert_eq!(
+            (password("team/app"), password("teams/app")),
+            ("team".into(), "host".into())
+        );
+        let elsewhere = Registry::open("r.example.org", Tls::Verify, json).unwrap();
+        assert!(matches!(
+            elsewhere.question("team/app", "v1").auth,
+            RegistryAuth::Anonymous
+        ));
+    }
+}

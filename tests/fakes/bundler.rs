@@ -1,0 +1,5 @@
+//! The shipped program again, so that tests of this package know where it is built.
+
+fn main() -> std::process::ExitCode {
+    mimeograph_bundler::cli::main()
+}
