@@ -51,9 +51,11 @@ fn stores_are_accepted_or_refused_as_their_names_say() {
     let found = walk(&committed("stores"), |store| {
         format::store::read(store).map(drop)
     });
-    assert_eq!(found, counts(&[
+    assert_eq!(
+        found,
+        counts(&[
             (None, 5),
-            (Some("ARCHIVE_DAMAGED"), 7),
+            (Some("ARCHIVE_DAMAGED"), 9),
             (Some("ARCHIVE_ENTRY_REFUSED"), 9),
             (Some("CHUNK_DAMAGED"), 3),
             (Some("FORK"), 1),
@@ -65,7 +67,8 @@ fn stores_are_accepted_or_refused_as_their_names_say() {
             (Some("PENDING_APPROVAL"), 2),
             (Some("TOO_NEW"), 3),
             (Some("UNTRUSTED"), 18),
-        ]));
+        ])
+    );
 }
 
 #[test]

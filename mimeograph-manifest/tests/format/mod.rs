@@ -1,7 +1,7 @@
 //! What the tests of the format share: the vectors' places, a scratch folder, other programs.
-#![expect(clippy::unwrap_used, reason = "a test helper outside a test function")]
-#![allow(dead_code, reason = "each test binary needs a part of it")]
 
+mod by_hand;
+mod keys;
 pub(crate) mod store;
 
 use std::ffi::OsStr;

@@ -137,7 +137,7 @@ fn check_contents(store: &Path, bundle: &Manifest, before: &mut Before) -> Resul
 }
 
 /// A file's bytes, chunk by chunk.
-fn assemble(store: &Path, file: &File) -> Result<Vec<u8>, ErrorId> {
+pub(crate) fn assemble(store: &Path, file: &File) -> Result<Vec<u8>, ErrorId> {
     let (mut whole, mut raw) = (Vec::new(), Vec::new());
     for chunk in &file.chunks {
         let stored = fs::read(store.join(Key::Chunk(chunk.stored).to_string()))

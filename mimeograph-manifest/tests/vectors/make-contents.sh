@@ -41,12 +41,16 @@ again; noise 9000 2 > "$tree/$(of_layer_1)"; archive "$tree" "$work/case.tar"; f
 again; archive "$tree" "$work/case.tar" --format=gnu --transform='s|^isc_.*|&/'"$(printf '%0120d' 0)"'|'; full archive-in-gnus-own-format__ARCHIVE_DAMAGED
 pax=delete=atime,delete=ctime,delete=mtime,exthdr.name=PaxHeaders/%f
 again; archive "$tree" "$work/case.tar" --format=posix --pax-option="$pax,comment:=x"; full archive-with-an-unknown-pax-record__ARCHIVE_DAMAGED
+owned() { archive "$tree" "$work/owned.tar" --format=posix --pax-option="$pax" --owner=+1000660000; }
+again; owned; { head -c 1024 "$work/owned.tar"; cat "$work/owned.tar"; } > "$work/case.tar"; full archive-with-two-pax-headers-in-a-row__ARCHIVE_DAMAGED
+again; owned; { head -c -1024 "$work/case.tar"; head -c 1024 "$work/owned.tar"; tail -c 1024 "$work/case.tar"; } > "$work/lone.tar"
+mv "$work/lone.tar" "$work/case.tar"; full archive-with-a-pax-header-for-nothing__ARCHIVE_DAMAGED
 refused() { archive "$tree" "$work/case.tar" "${@:2}"; full "archive-with-$1__ARCHIVE_ENTRY_REFUSED"; }
 again; refused an-entry-that-leaves-its-folder -P --transform='s|^isc_.*|working-dir/../../evil|'
 again; refused an-absolute-entry -P --transform='s|^isc_.*|/etc/cron.d/evil|'
 again; refused an-entry-that-oc-mirror-does-not-write --transform='s|^isc_.*|README|'
 again; refused another-archive-inside --transform='s|^isc_.*|mirror_000002.tar|'
-again; refused a-global-pax-header --format=posix --pax-option="$pax,globexthdr.name=global,comment=x"
+again; ln "$tree/isc_2026-11-24T00:00:00Z" "$tree/isc_again"; refused a-hard-link
 again; refused a-setuid-entry --mode=4644
 again; ln -s /etc/passwd "$tree/isc_link"
 (cd "$tree" && find . \( -type f -o -type l \) -printf '%P\n' | sort) > "$work/names"
