@@ -26,7 +26,10 @@ impl Buffers {
             // There is room for exactly so many.
             let _ = back.try_send(Vec::new());
         }
-        Self { free: Mutex::new(free), back }
+        Self {
+            free: Mutex::new(free),
+            back,
+        }
     }
 
     /// The next free one, emptied.
@@ -35,7 +38,10 @@ impl Buffers {
         // We hold a sender, so the channel cannot be closed.
         let mut bytes = free.recv().unwrap_or_default();
         bytes.clear();
-        Buffer { bytes, back: self.back.clone() }
+        Buffer {
+            bytes,
+            back: self.back.clone(),
+        }
     }
 }
 

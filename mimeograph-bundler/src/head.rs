@@ -4,7 +4,7 @@ use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::io::listing::{self, Listing};
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::key::TrustedKeys;
-use mimeograph_manifest::manifest::{Kind, Link, Manifest};
+use mimeograph_manifest::manifest::{Link, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::{Verified, VerifyError};
 
@@ -83,7 +83,9 @@ impl Published {
         }
         let mut bundles = Vec::new();
         for sequence in listing.sequences() {
-            let Some(signed) = listing.open(store, sequence)? else { continue };
+            let Some(signed) = listing.open(store, sequence)? else {
+                continue;
+            };
             match signed.verify(ours) {
                 Ok(verified) => bundles.push(verified),
                 Err(source) if Some(sequence) == listing.newest() => {
@@ -107,7 +109,9 @@ impl Published {
         let mut held = Held::default();
         if !self.bundles.is_empty() {
             let listed = listing::chunks(store)?;
-            self.bundles.iter().for_each(|manifest| held.add(manifest, &listed));
+            self.bundles
+                .iter()
+                .for_each(|manifest| held.add(manifest, &listed));
         }
         Ok(held)
     }
@@ -123,7 +127,10 @@ impl Published {
                 None => Ok(journal),
             };
         };
-        let there = Head { link: link(head), created: head.created };
+        let there = Head {
+            link: link(head),
+            created: head.created,
+        };
         let Some(mut journal) = journal else {
             tracing::warn!(
                 stream = %head.stream, sequence = %head.sequence,
@@ -139,7 +146,9 @@ impl Published {
         }
         match journal.head.map(|head| head.link) {
             Some(ours) if ours == there.link => {}
-            Some(ours) if ours.sequence > there.link.sequence => return Err(HeadError::Lost(ours.sequence)),
+            Some(ours) if ours.sequence > there.link.sequence => {
+                return Err(HeadError::Lost(ours.sequence));
+            }
             Some(ours) if self.digest_differs(ours) => return Err(HeadError::Fork(ours.sequence)),
             _ => {
                 tracing::warn!(sequence = %head.sequence, "the store is ahead of the journal: its head is taken over");
@@ -151,16 +160,16 @@ impl Published {
     }
 
     fn digest_differs(&self, ours: Link) -> bool {
-        self.bundles.iter().any(|b| b.sequence == ours.sequence && b.digest() != ours.sha256)
+        self.bundles
+            .iter()
+            .any(|b| b.sequence == ours.sequence && b.digest() != ours.sha256)
     }
 }
 
 /// A bundle by number and digest.
 pub fn link(manifest: &Verified<Manifest>) -> Link {
-    Link { sequence: manifest.sequence, sha256: manifest.digest() }
-}
-
-/// Whether a bundle brings anything.
-pub fn has_content(manifest: &Manifest) -> bool {
-    manifest.kind != Kind::Heartbeat
+    Link {
+        sequence: manifest.sequence,
+        sha256: manifest.digest(),
+    }
 }

@@ -75,8 +75,8 @@ pub struct Sealing {
     pub manifest: String,
     /// The key that signed.
     pub key_id: Digest,
-    /// The signature, in hexadecimal digits.
-    pub signature: String,
+    /// The signature.
+    pub signature: Vec<u8>,
 }
 
 /// What is wrong with the journal.
@@ -118,7 +118,12 @@ impl Fault for JournalError {
 impl Journal {
     /// A stream that begins.
     pub fn begin(stream: StreamId) -> Self {
-        Self { stream, head: None, content: None, stage: Stage::Idle }
+        Self {
+            stream,
+            head: None,
+            content: None,
+            stage: Stage::Idle,
+        }
     }
 
     /// Reads it; `None` where there is none yet.
@@ -128,19 +133,24 @@ impl Journal {
             return Ok(None);
         }
         let bytes = disk::read_bounded(&path, SIZE).map_err(JournalError::Disk)?;
-        serde_json::from_slice(&bytes).map(Some).map_err(|source| JournalError::Damaged { path, source })
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|source| JournalError::Damaged { path, source })
     }
 
     /// Writes it so that a crash leaves the old one or this one.
     pub fn write(&self, metadata: &Path) -> Result<(), JournalError> {
         let path = metadata.join(FILE);
-        let bytes = serde_json::to_vec(self)
-            .map_err(|source| JournalError::Damaged { path: path.clone(), source })?;
+        let bytes = serde_json::to_vec(self).map_err(|source| JournalError::Damaged {
+            path: path.clone(),
+            source,
+        })?;
         disk::write_durably(&path, &bytes, 0o600).map_err(JournalError::Disk)
     }
 
     /// The place of the next bundle.
     pub fn next_sequence(&self) -> Sequence {
-        self.head.map_or(Sequence::FIRST, |head| head.link.sequence.next())
+        self.head
+            .map_or(Sequence::FIRST, |head| head.link.sequence.next())
     }
 }

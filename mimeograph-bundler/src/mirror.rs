@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mimeograph_manifest::archive::Contents;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
@@ -14,6 +14,7 @@ use mimeograph_manifest::imageset::{ImageSet, TagStyle};
 use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::disk;
 use mimeograph_manifest::io::interrupt::Interrupt;
+use mimeograph_manifest::io::oc_mirror::attempts::{self, Attempt};
 use mimeograph_manifest::io::oc_mirror::auth::Credentials;
 use mimeograph_manifest::io::oc_mirror::environment::Surroundings;
 use mimeograph_manifest::io::oc_mirror::error_files::{self, Ours};
@@ -34,8 +35,6 @@ use crate::v1::Metadata;
 
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(20);
-/// Before the second attempt; doubled for each further one.
-const BACKOFF: Duration = Duration::from_secs(5);
 
 /// The folders of the connected side, in `bundleDir`. Their names are digits: `oc-mirror` refuses
 /// many words in the paths that it is given (contract §1.1).
@@ -138,9 +137,6 @@ pub enum MirrorError {
     /// Partial, and no archive to go on with.
     #[error("`oc-mirror` wrote no archive because these failed: {0}")]
     PartialWithoutArchive(String),
-    /// The time for all attempts is over.
-    #[error("the time for all attempts (`mirror.ocMirror.deadline`) is over")]
-    Deadline,
 }
 
 impl Fault for MirrorError {
@@ -148,7 +144,6 @@ impl Fault for MirrorError {
         match self {
             Self::NoArchive => ErrorId::OcMirrorFailed,
             Self::PartialWithoutArchive(_) => ErrorId::Partial,
-            Self::Deadline => ErrorId::OcMirrorUnfinished,
         }
     }
 
@@ -160,7 +155,6 @@ impl Fault for MirrorError {
                     "correct these references, or take them out of the image set; this `oc-mirror` writes no archive while \
                      an image fails, so `--allow-partial` cannot help"
                 }
-                Self::Deadline => "run it again: what was fetched is in the cache; or raise the deadline",
             }
             .into(),
         )
@@ -179,51 +173,32 @@ pub fn tag_style(generation: Generation, minor: Option<(u32, u32)>) -> TagStyle 
 impl Start<'_> {
     /// Runs `oc-mirror`, again where that may help. `None`: v1 found nothing new.
     pub fn mirror(&self) -> Result<Option<MirroredRun>, Failure> {
-        let settings = &self.config.mirror.oc_mirror;
-        let deadline = Instant::now() + settings.deadline.duration();
-        let mut attempt = 0;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(MirrorError::Deadline.into());
-            }
-            let result = self.attempt(attempt, settings.timeout.duration().min(left));
-            let error = match result {
-                Ok(run) => return Ok(run),
-                Err(error) => error,
-            };
-            // Whatever happened, what it recorded as shipped was not.
-            self.set_back()?;
-            if attempt >= settings.retries || !error.may_pass || self.interrupt.is_raised() {
-                return Err(error.failure);
-            }
-            let pause = BACKOFF * 2_u32.saturating_pow(attempt);
-            tracing::warn!(
-                attempt = attempt + 1,
-                of = settings.retries + 1,
-                pause = ?pause,
-                "{}; trying again with less at once",
-                mimeograph_manifest::failure::chain(error.failure.as_error())
-            );
-            self.sleep(pause);
-            attempt += 1;
-        }
-    }
-
-    fn sleep(&self, pause: Duration) {
-        let end = Instant::now() + pause;
-        while Instant::now() < end && !self.interrupt.is_raised() {
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        attempts::run(
+            &self.config.mirror.oc_mirror,
+            self.interrupt,
+            |attempt, timeout| {
+                // Whatever goes wrong, what it recorded as shipped was not.
+                self.attempt(attempt, timeout).or_else(|failed| {
+                    self.set_back()?;
+                    Err(failed)
+                })
+            },
+        )
     }
 
     /// Makes the output hold exactly what the next archive builds on.
     pub fn set_back(&self) -> Result<(), Failure> {
         match (&self.base, self.imageset.generation) {
-            (Base::History(history), Generation::V2) => history::hold_exactly(&self.places.output, Some(history))?,
+            (Base::History(history), Generation::V2) => {
+                history::hold_exactly(&self.places.output, Some(history))?;
+            }
             (_, Generation::V2) => history::hold_exactly(&self.places.output, None)?,
             (base, Generation::V1) => {
-                let metadata = if let Base::Metadata(metadata) = base { Some(metadata) } else { None };
+                let metadata = if let Base::Metadata(metadata) = base {
+                    Some(metadata)
+                } else {
+                    None
+                };
                 Metadata::hold_exactly(&self.config.artefacts.metadata_dir, metadata)?;
             }
         }
@@ -251,7 +226,7 @@ impl Start<'_> {
             Outcome::Clean => None,
             Outcome::NothingToDo => return Ok(None),
             Outcome::Partial(partial) if self.may_go_on(partial) => Some(partial),
-            _ => return Err(Attempt::of(&outcome)),
+            _ => return Err(failed(&outcome)),
         };
         self.archives(partial).map(Some)
     }
@@ -262,15 +237,22 @@ impl Start<'_> {
 
     fn archives(&self, partial: Option<&Partial>) -> Result<MirroredRun, Attempt> {
         let generation = self.imageset.generation;
-        let failed: Vec<_> = partial.into_iter().flat_map(|partial| &partial.failed).collect();
+        let failed: Vec<_> = partial
+            .into_iter()
+            .flat_map(|partial| &partial.failed)
+            .collect();
         let archives = outbox::archives(&self.places.output, generation)?;
         if archives.is_empty() || partial.is_some_and(|partial| partial.status != 0) {
-            return Err(Attempt::permanent(if failed.is_empty() {
+            return Err(if failed.is_empty() {
                 MirrorError::NoArchive
             } else {
-                let names: Vec<_> = failed.iter().map(|image| image.reference.as_str()).collect();
+                let names: Vec<_> = failed
+                    .iter()
+                    .map(|image| image.reference.as_str())
+                    .collect();
                 MirrorError::PartialWithoutArchive(names.join(", "))
-            }));
+            }
+            .into());
         }
         let contents = outbox::read(&archives, generation, &|_| ()).map_err(|error| Attempt {
             // A race while packing and a full disk may both be over at the next try (contract §3.2).
@@ -279,12 +261,24 @@ impl Start<'_> {
         })?;
         let incomplete = failed
             .into_iter()
-            .map(|image| Incomplete { reference: image.reference.clone(), reason: Missing::Image })
+            .map(|image| Incomplete {
+                reference: image.reference.clone(),
+                reason: Missing::Image,
+            })
             .collect();
-        Ok(MirroredRun { archives, contents, incomplete, status: 0 })
+        Ok(MirroredRun {
+            archives,
+            contents,
+            incomplete,
+            status: 0,
+        })
     }
 
-    fn run(&self, attempt: u32, timeout: Duration) -> Result<(process::Ended, LogSummary), Attempt> {
+    fn run(
+        &self,
+        attempt: u32,
+        timeout: Duration,
+    ) -> Result<(process::Ended, LogSummary), Attempt> {
         let settings = &self.config.mirror.oc_mirror;
         let around = Surroundings::of_this_process();
         let credentials = Credentials::find(self.config.auth_file()?.map(|file| &**file), &around)?;
@@ -295,7 +289,11 @@ impl Start<'_> {
         }
         let imageset = self.write_imageset(&private)?;
         let v2 = self.imageset.generation == Generation::V2;
-        let output = if v2 { "1".to_owned() } else { self.places.output.display().to_string() };
+        let output = if v2 {
+            "1".to_owned()
+        } else {
+            self.places.output.display().to_string()
+        };
         let command = MirrorToDisk {
             generation: self.imageset.generation,
             imageset: &imageset,
@@ -305,7 +303,6 @@ impl Start<'_> {
             auth_file: &private.auth_file(),
             source_tls_verify: settings.source_tls_verify,
             attempt,
-            ignore_history: matches!(self.base, Base::Nothing),
             extra: &settings.extra_args,
         };
         let cache_by_variable = v2 && !self.oc_mirror.has("--cache-dir");
@@ -318,10 +315,22 @@ impl Start<'_> {
             program: self.oc_mirror.path.clone(),
             args: command.arguments(self.oc_mirror),
             env: private.environment(&around, &for_run),
-            dir: if v2 { self.places.bundle_dir.clone() } else { private.work() },
+            dir: if v2 {
+                self.places.bundle_dir.clone()
+            } else {
+                private.work()
+            },
         };
-        let limits = Limits { timeout, grace: GRACE, interrupt: self.interrupt.clone() };
-        tracing::info!(version = self.oc_mirror.version, attempt = attempt + 1, "oc-mirror: mirror to disk");
+        let limits = Limits {
+            timeout,
+            grace: GRACE,
+            interrupt: self.interrupt.clone(),
+        };
+        tracing::info!(
+            version = self.oc_mirror.version,
+            attempt = attempt + 1,
+            "oc-mirror: mirror to disk"
+        );
         let mut summary = LogSummary::default();
         let mut on_line = |line: process::Line| {
             summary.take(&line.text);
@@ -350,28 +359,13 @@ impl Start<'_> {
     }
 }
 
-/// A failed attempt, and whether another may do better.
-struct Attempt {
-    failure: Failure,
-    may_pass: bool,
-}
-
-impl Attempt {
-    fn of(outcome: &Outcome) -> Self {
-        match outcome.error() {
-            Some(error) => Self { failure: error.into(), may_pass: outcome.is_retryable() },
-            None => Self::permanent(MirrorError::NoArchive),
-        }
-    }
-
-    fn permanent(error: MirrorError) -> Self {
-        Self { failure: error.into(), may_pass: false }
-    }
-}
-
-impl<E: Into<Failure>> From<E> for Attempt {
-    fn from(error: E) -> Self {
-        Self { failure: error.into(), may_pass: false }
+fn failed(outcome: &Outcome) -> Attempt {
+    match outcome.error() {
+        Some(error) => Attempt {
+            failure: error.into(),
+            may_pass: outcome.is_retryable(),
+        },
+        None => MirrorError::NoArchive.into(),
     }
 }
 

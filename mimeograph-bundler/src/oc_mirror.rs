@@ -26,8 +26,6 @@ pub struct MirrorToDisk<'a> {
     pub source_tls_verify: bool,
     /// Which try this is, from 0: each later one is gentler.
     pub attempt: u32,
-    /// v1: make an archive of everything, whatever was shipped before.
-    pub ignore_history: bool,
     /// The user's own.
     pub extra: &'a [String],
 }
@@ -35,7 +33,11 @@ pub struct MirrorToDisk<'a> {
 impl MirrorToDisk<'_> {
     /// The arguments for this `oc-mirror`.
     pub fn arguments(&self, oc_mirror: &OcMirror) -> Vec<OsString> {
-        let mut args: Vec<OsString> = oc_mirror.selector(self.generation).map(Into::into).into_iter().collect();
+        let mut args: Vec<OsString> = oc_mirror
+            .selector(self.generation)
+            .map(Into::into)
+            .into_iter()
+            .collect();
         args.extend(["-c".into(), self.imageset.into()]);
         match self.generation {
             Generation::V1 => self.v1(&mut args),
@@ -50,11 +52,14 @@ impl MirrorToDisk<'_> {
         if !self.source_tls_verify {
             args.extend(["--source-use-http".into(), "--source-skip-tls".into()]);
         }
-        if self.ignore_history {
-            args.push("--ignore-history".into());
-        }
         if self.attempt > 0 {
-            args.push(format!("--max-per-registry={}", gentler(6, self.attempt)).into());
+            args.push(
+                format!(
+                    "--max-per-registry={}",
+                    (6_u32 >> self.attempt.min(31)).max(1)
+                )
+                .into(),
+            );
         }
     }
 
@@ -67,22 +72,6 @@ impl MirrorToDisk<'_> {
         if !self.source_tls_verify {
             args.push("--src-tls-verify=false".into());
         }
-        if self.attempt == 0 {
-            return;
-        }
-        // Its defaults are 4 images, 5 layers, 80 downloads and 10 minutes an image (contract §1.3).
-        for (flag, usual) in [("--parallel-images", 4), ("--parallel-layers", 5), ("--max-parallel-downloads", 80)] {
-            if oc_mirror.has(flag) {
-                args.push(format!("{flag}={}", gentler(usual, self.attempt)).into());
-            }
-        }
-        if oc_mirror.has("--image-timeout") {
-            args.push(format!("--image-timeout={}m", 10_u32 << self.attempt.min(6)).into());
-        }
+        args.extend(oc_mirror.gentler(self.attempt));
     }
-}
-
-/// Half as much with each further try, and at least one.
-fn gentler(usual: u32, attempt: u32) -> u32 {
-    (usual >> attempt.min(31)).max(1)
 }

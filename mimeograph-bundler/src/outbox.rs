@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 use mimeograph_manifest::archive::{ArchiveError, Contents, Headers, inspect};
 use mimeograph_manifest::failure::{ErrorId, Fault};
 use mimeograph_manifest::io::disk::{self, DiskError};
+use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::{Generation, is_archive_name};
 
 /// The copy of the image set configuration beside the archives.
-pub const IMAGESET: &str = "imageset-config.yaml";
+const IMAGESET: &str = "imageset-config.yaml";
+/// `oc-mirror`'s record of what was shipped, after the run that made the archives.
+const RECORD: &str = "history.txt";
 
 /// A folder of our own in `bundleDir`.
 #[derive(Clone, Debug)]
@@ -39,7 +42,9 @@ impl Fault for OutboxError {
     fn id(&self) -> ErrorId {
         match self {
             Self::Disk(error) => error.id(),
-            Self::Keep { source, .. } if source.kind() == io::ErrorKind::StorageFull => ErrorId::NoSpace,
+            Self::Keep { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                ErrorId::NoSpace
+            }
             Self::Keep { .. } => ErrorId::Io,
             Self::Archive(error) => error.id(),
         }
@@ -59,14 +64,20 @@ impl Fault for OutboxError {
 
 /// The archives in a folder, in the order of their names.
 pub fn archives(folder: &Path, generation: Generation) -> Result<Vec<PathBuf>, OutboxError> {
-    let failed = |source| OutboxError::Keep { path: folder.to_owned(), source };
+    let failed = |source| OutboxError::Keep {
+        path: folder.to_owned(),
+        source,
+    };
     if !folder.exists() {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         if is_archive_name(name, generation) {
             found.push(path);
         }
@@ -76,10 +87,17 @@ pub fn archives(folder: &Path, generation: Generation) -> Result<Vec<PathBuf>, O
 }
 
 /// Reads archives from end to end: complete, nothing foreign in them, every blob as it is named.
-pub fn read(archives: &[PathBuf], generation: Generation, progress: &dyn Fn(u64)) -> Result<Contents, OutboxError> {
+pub fn read(
+    archives: &[PathBuf],
+    generation: Generation,
+    progress: &dyn Fn(u64),
+) -> Result<Contents, OutboxError> {
     let opened = archives.iter().map(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let file = File::open(path).map_err(|source| ArchiveError::Read { archive: name.to_string(), source })?;
+        let file = File::open(path).map_err(|source| ArchiveError::Read {
+            archive: name.to_string(),
+            source,
+        })?;
         Headers::new(&name, generation, file)
     });
     inspect(opened, &mut |bytes| progress(bytes)).map_err(OutboxError::Archive)
@@ -101,26 +119,61 @@ impl Outbox {
         self.0.join(IMAGESET)
     }
 
-    /// Takes archives and the image set in, durably, after dropping what lay there.
-    pub fn take(&self, archives: &[PathBuf], imageset: &[u8]) -> Result<(), OutboxError> {
+    /// Where `oc-mirror`'s record after that run lies, if there is one.
+    pub fn record_path(&self) -> Option<PathBuf> {
+        Some(self.0.join(RECORD)).filter(|path| path.exists())
+    }
+
+    /// `oc-mirror`'s record after that run.
+    pub fn record(&self) -> Result<Option<Vec<u8>>, OutboxError> {
+        let read = |path: PathBuf| disk::read_bounded(&path, limits::HISTORY_SIZE);
+        self.record_path()
+            .map(read)
+            .transpose()
+            .map_err(OutboxError::Disk)
+    }
+
+    /// Writes a file of our own beside the archives, durably, and returns its path.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, OutboxError> {
+        let path = self.0.join(name);
+        disk::write_durably(&path, bytes, 0o600).map_err(OutboxError::Disk)?;
+        Ok(path)
+    }
+
+    /// Takes archives, image set and record in, durably, after dropping what lay there.
+    pub fn take(
+        &self,
+        archives: &[PathBuf],
+        imageset: &[u8],
+        record: Option<&[u8]>,
+    ) -> Result<(), OutboxError> {
         self.clear()?;
         disk::create_folder(&self.0, 0o700).map_err(OutboxError::Disk)?;
         for path in archives {
-            let kept = |source| OutboxError::Keep { path: path.clone(), source };
+            let kept = |source| OutboxError::Keep {
+                path: path.clone(),
+                source,
+            };
             // `oc-mirror` syncs nothing itself (contract §3.2).
-            File::open(path).and_then(|file| file.sync_all()).map_err(kept)?;
+            File::open(path)
+                .and_then(|file| file.sync_all())
+                .map_err(kept)?;
             fs::rename(path, self.0.join(path.file_name().unwrap_or_default())).map_err(kept)?;
         }
-        disk::write_durably(&self.imageset(), imageset, 0o600).map_err(OutboxError::Disk)?;
+        self.write(IMAGESET, imageset)?;
+        if let Some(record) = record {
+            self.write(RECORD, record)?;
+        }
         disk::sync_folder(&self.0).map_err(OutboxError::Disk)
     }
 
     /// Drops everything.
     pub fn clear(&self) -> Result<(), OutboxError> {
         match fs::remove_dir_all(&self.0) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(OutboxError::Keep { path: self.0.clone(), source })
-            }
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(OutboxError::Keep {
+                path: self.0.clone(),
+                source,
+            }),
             _ => Ok(()),
         }
     }

@@ -77,13 +77,19 @@ impl Fault for SealError {
 }
 
 /// Refuses to sign with a clock that cannot be right.
-pub fn check_clock(now: Timestamp, head: Option<Timestamp>, store: Option<Timestamp>) -> Result<(), SealError> {
+pub fn check_clock(
+    now: Timestamp,
+    head: Option<Timestamp>,
+    store: Option<Timestamp>,
+) -> Result<(), SealError> {
     const APART: i64 = 5 * 60;
     if let Some(head) = head.filter(|head| *head > now) {
         return Err(SealError::Behind { now, head });
     }
     match store {
-        Some(store) if now.since(store).as_secs().abs() > APART => Err(SealError::Apart { now, store }),
+        Some(store) if now.since(store).as_secs().abs() > APART => {
+            Err(SealError::Apart { now, store })
+        }
         _ => Ok(()),
     }
 }
@@ -97,17 +103,27 @@ pub fn seal(
     metadata: &Path,
 ) -> Result<Link, Failure> {
     let sequence = manifest.sequence;
-    let sealed = Signed::sign(manifest, key).map_err(|source| SealError::Manifest { sequence, source })?;
+    let sealed =
+        Signed::sign(manifest, key).map_err(|source| SealError::Manifest { sequence, source })?;
     let text = String::from_utf8(sealed.payload).unwrap_or_default();
-    let signature = sealed.signature.1.iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = sealed.signature.1.to_vec();
     let key_id = key.public().id();
-    journal.stage = Stage::Sealed(Sealing { sequence, manifest: text, key_id, signature });
+    journal.stage = Stage::Sealed(Sealing {
+        sequence,
+        manifest: text,
+        key_id,
+        signature,
+    });
     journal.write(metadata)?;
     publish(store, journal, metadata)
 }
 
 /// Sends the journal's sealed bytes, again if need be, and closes the journal.
-pub fn publish(store: &dyn Shelve, journal: &mut Journal, metadata: &Path) -> Result<Link, Failure> {
+pub fn publish(
+    store: &dyn Shelve,
+    journal: &mut Journal,
+    metadata: &Path,
+) -> Result<Link, Failure> {
     let Stage::Sealed(sealing) = journal.stage.clone() else {
         return Err(Failure::from(JournalShape));
     };
@@ -115,11 +131,16 @@ pub fn publish(store: &dyn Shelve, journal: &mut Journal, metadata: &Path) -> Re
     let payload = sealing.manifest.into_bytes();
     let digest = Digest::of(&payload);
     // Our own journal's bytes; the far side verifies them like anything else.
-    let manifest: Manifest = serde_json::from_slice(&payload)
-        .map_err(|error| SealError::Manifest { sequence, source: ManifestError::Json(error) })?;
-    let signature = from_hex(&sealing.signature);
+    let manifest: Manifest =
+        serde_json::from_slice(&payload).map_err(|error| SealError::Manifest {
+            sequence,
+            source: ManifestError::Json(error),
+        })?;
     let objects = [
-        (Key::signature(sequence, &digest, &sealing.key_id), signature),
+        (
+            Key::signature(sequence, &digest, &sealing.key_id),
+            sealing.signature,
+        ),
         (Key::Manifest(sequence), payload),
     ];
     for (name, bytes) in objects {
@@ -134,8 +155,14 @@ pub fn publish(store: &dyn Shelve, journal: &mut Journal, metadata: &Path) -> Re
             }
         }
     }
-    let link = Link { sequence, sha256: digest };
-    journal.head = Some(Head { link, created: manifest.created });
+    let link = Link {
+        sequence,
+        sha256: digest,
+    };
+    journal.head = Some(Head {
+        link,
+        created: manifest.created,
+    });
     if manifest.kind != Kind::Heartbeat {
         journal.content = Some(link);
     }
@@ -150,13 +177,6 @@ fn lose(journal: &mut Journal, metadata: &Path) -> Result<(), Failure> {
     journal.content = None;
     journal.write(metadata)?;
     Ok(())
-}
-
-fn from_hex(text: &str) -> Vec<u8> {
-    text.as_bytes()
-        .chunks(2)
-        .filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
 }
 
 /// `publish` without anything sealed.

@@ -148,7 +148,10 @@ pub fn ship(
     let mut pieces = Vec::new();
     for (number, (outgoing, file)) in files.iter().zip(&opened).enumerate() {
         let ranges = cut(outgoing, file, generation, pace.chunk_size)?;
-        pieces.extend(ranges.into_iter().map(|range| Piece { file: number, range }));
+        pieces.extend(ranges.into_iter().map(|range| Piece {
+            file: number,
+            range,
+        }));
     }
     let line = Line {
         files,
@@ -167,7 +170,10 @@ pub fn ship(
 }
 
 fn open(outgoing: &Outgoing) -> Result<File, ShipError> {
-    File::open(&outgoing.path).map_err(|source| ShipError::Read { path: outgoing.path.clone(), source })
+    File::open(&outgoing.path).map_err(|source| ShipError::Read {
+        path: outgoing.path.clone(),
+        source,
+    })
 }
 
 fn cut(
@@ -176,7 +182,10 @@ fn cut(
     generation: Generation,
     chunk_size: u64,
 ) -> Result<Vec<Range<u64>>, ShipError> {
-    let read = |source| ShipError::Read { path: outgoing.path.clone(), source };
+    let read = |source| ShipError::Read {
+        path: outgoing.path.clone(),
+        source,
+    };
     let size = file.metadata().map_err(read)?.len();
     let entries = if outgoing.role == Role::Archive {
         Headers::new(outgoing.name.as_str(), generation, io::BufReader::new(file))
@@ -206,11 +215,17 @@ struct Line<'a> {
 impl Line<'_> {
     fn run(self, parallel: usize) -> Result<Shipped, ShipError> {
         let results = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..parallel.max(1)).map(|_| scope.spawn(|| self.work())).collect();
+            let workers: Vec<_> = (0..parallel.max(1))
+                .map(|_| scope.spawn(|| self.work()))
+                .collect();
             // A panic in a worker goes on here, as the bug that it is.
             workers
                 .into_iter()
-                .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .map(|worker| {
+                    worker
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                })
                 .collect::<Result<Vec<_>, _>>()
         })?;
         let mut done: Vec<_> = results.into_iter().flatten().collect();
@@ -247,7 +262,9 @@ impl Line<'_> {
         let mut done = Vec::new();
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(piece) = self.pieces.get(number) else { return Ok(done) };
+            let Some(piece) = self.pieces.get(number) else {
+                return Ok(done);
+            };
             let shipped = if self.interrupt.is_raised() {
                 Err(ShipError::Interrupted)
             } else {
@@ -266,11 +283,16 @@ impl Line<'_> {
 
     fn ship(&self, piece: &Piece) -> Result<Chunk, ShipError> {
         let path = &self.files[piece.file].path;
-        let read = |source| ShipError::Read { path: path.clone(), source };
+        let read = |source| ShipError::Read {
+            path: path.clone(),
+            source,
+        };
         let mut raw = self.buffers.take();
         let size = usize::try_from(piece.range.end - piece.range.start).unwrap_or_default();
         raw.resize(size, 0);
-        self.opened[piece.file].read_exact_at(&mut raw, piece.range.start).map_err(read)?;
+        self.opened[piece.file]
+            .read_exact_at(&mut raw, piece.range.start)
+            .map_err(read)?;
         let digest = Digest::of(&raw);
         if let Some(chunk) = self.held().get(&digest) {
             return Ok(*chunk);
@@ -287,7 +309,10 @@ impl Line<'_> {
             raw: digest,
             raw_size: size as u64,
         };
-        self.put(&chunk, body).map_err(|source| ShipError::Store { path: path.clone(), source })?;
+        self.put(&chunk, body).map_err(|source| ShipError::Store {
+            path: path.clone(),
+            source,
+        })?;
         self.held().insert(digest, chunk);
         Ok(chunk)
     }
@@ -306,7 +331,8 @@ impl Line<'_> {
         };
         if sent {
             self.chunks_sent.fetch_add(1, Ordering::Relaxed);
-            self.bytes_sent.fetch_add(chunk.stored_size, Ordering::Relaxed);
+            self.bytes_sent
+                .fetch_add(chunk.stored_size, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -47,7 +47,9 @@ pub enum TravelError {
 impl Fault for TravelError {
     fn id(&self) -> ErrorId {
         match self {
-            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => ErrorId::InputMissing,
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                ErrorId::InputMissing
+            }
             Self::Read { .. } => ErrorId::Io,
             Self::Name { .. } | Self::Kind(_) | Self::TooMany => ErrorId::ConfigInvalid,
             Self::ImageSet(error) => error.id(),
@@ -56,7 +58,9 @@ impl Fault for TravelError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Name { .. } => Some("rename it: letters, digits and `._+~@=-`, at most 8 folders deep".into()),
+            Self::Name { .. } => {
+                Some("rename it: letters, digits and `._+~@=-`, at most 8 folders deep".into())
+            }
             Self::ImageSet(error) => error.hint(),
             _ => None,
         }
@@ -73,11 +77,22 @@ pub fn local_files(imageset: &ImageSet, local_dir: &Path) -> Result<Vec<Outgoing
                 local_dir: local_dir.display().to_string(),
             })
         };
-        let below = Path::new(path).strip_prefix(local_dir).map_err(|_| outside())?;
-        if !below.components().all(|part| matches!(part, Component::Normal(_))) {
+        let below = Path::new(path)
+            .strip_prefix(local_dir)
+            .map_err(|_| outside())?;
+        if !below
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
+        {
             return Err(outside());
         }
-        collect(Path::new(path), &below.to_string_lossy(), Role::Local, "the image set", &mut files)?;
+        collect(
+            Path::new(path),
+            &below.to_string_lossy(),
+            Role::Local,
+            "the image set",
+            &mut files,
+        )?;
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     files.dedup_by(|a, b| a.name == b.name);
@@ -101,7 +116,11 @@ fn collect(
     why: &'static str,
     files: &mut Vec<Outgoing>,
 ) -> Result<(), TravelError> {
-    let read = |source| TravelError::Read { path: path.to_owned(), why, source };
+    let read = |source| TravelError::Read {
+        path: path.to_owned(),
+        why,
+        source,
+    };
     // The named path itself may be a link (a ConfigMap's files are), what lies below may not.
     let kind = fs::metadata(path).map_err(read)?.file_type();
     if kind.is_file() {
@@ -110,14 +129,24 @@ fn collect(
         }
         let name = name
             .parse::<FileName>()
-            .map_err(|source| TravelError::Name { path: path.to_owned(), source })?;
-        files.push(Outgoing { name, role, path: path.to_owned() });
+            .map_err(|source| TravelError::Name {
+                path: path.to_owned(),
+                source,
+            })?;
+        files.push(Outgoing {
+            name,
+            role,
+            path: path.to_owned(),
+        });
         return Ok(());
     }
     if !kind.is_dir() {
         return Err(TravelError::Kind(path.to_owned()));
     }
-    let mut inside: Vec<_> = fs::read_dir(path).map_err(read)?.collect::<Result<_, _>>().map_err(read)?;
+    let mut inside: Vec<_> = fs::read_dir(path)
+        .map_err(read)?
+        .collect::<Result<_, _>>()
+        .map_err(read)?;
     inside.sort_by_key(fs::DirEntry::file_name);
     for entry in inside {
         if entry.file_type().map_err(read)?.is_symlink() {
@@ -149,7 +178,10 @@ mod tests {
         let named = imageset(&folder.path().join("charts/x").display().to_string());
         let files = local_files(&named, folder.path()).unwrap();
         assert_eq!(files[0].name.as_str(), "charts/x/templates/_helpers.tpl");
-        for path in ["/etc/passwd".to_owned(), format!("{}/../x", folder.path().display())] {
+        for path in [
+            "/etc/passwd".to_owned(),
+            format!("{}/../x", folder.path().display()),
+        ] {
             let error = local_files(&imageset(&path), folder.path()).unwrap_err();
             assert_eq!(error.id(), ErrorId::ImagesetInvalid, "{path}");
         }

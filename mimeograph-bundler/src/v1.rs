@@ -31,7 +31,9 @@ impl Fault for MetadataError {
 }
 
 fn file(metadata_dir: &Path) -> PathBuf {
-    v1_storage(metadata_dir).join("publish").join(".metadata.json")
+    v1_storage(metadata_dir)
+        .join("publish")
+        .join(".metadata.json")
 }
 
 impl Metadata {
@@ -49,7 +51,11 @@ impl Metadata {
         let storage = v1_storage(metadata_dir);
         match fs::remove_dir_all(&storage) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(MetadataError { path: storage, source }.into());
+                return Err(MetadataError {
+                    path: storage,
+                    source,
+                }
+                .into());
             }
             _ => {}
         }
@@ -63,11 +69,15 @@ impl Metadata {
     /// The image set with `storageConfig` pointing below `metadataDir`, as v1 is to see it. Any other
     /// place would not be rolled back.
     pub fn inject(imageset: &[u8], metadata_dir: &Path) -> Result<Vec<u8>, Failure> {
-        let mut yaml: serde_yaml::Value = serde_yaml::from_slice(imageset).map_err(ImageSetError::Yaml)?;
+        let mut yaml: serde_yaml::Value =
+            serde_yaml::from_slice(imageset).map_err(ImageSetError::Yaml)?;
         let storage = v1_storage(metadata_dir).display().to_string();
         if let Some(members) = yaml.as_mapping_mut() {
             let local = serde_yaml::Mapping::from_iter([("path".into(), storage.into())]);
-            let config = serde_yaml::Mapping::from_iter([("local".into(), serde_yaml::Value::Mapping(local))]);
+            let config = serde_yaml::Mapping::from_iter([(
+                "local".into(),
+                serde_yaml::Value::Mapping(local),
+            )]);
             members.insert("storageConfig".into(), serde_yaml::Value::Mapping(config));
         }
         let text = serde_yaml::to_string(&yaml).map_err(ImageSetError::Yaml)?;

@@ -46,21 +46,34 @@ impl Chunk {
             }
     }
 
-    /// Turns stored bytes into `raw`, checking both digests and every size on the way.
+    /// The raw bytes of `stored`, after checking both digests and every size on the way; `room` is where they
+    /// are decompressed to, if they must be.
     ///
     /// Defends against decompression bombs: output is written into `raw_size` bytes and no more.
-    pub fn open(&self, stored: &[u8], raw: &mut Vec<u8>) -> Result<(), ChunkError> {
+    pub fn open<'a>(
+        &self,
+        stored: &'a [u8],
+        room: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], ChunkError> {
         if stored.len() as u64 != self.stored_size || Digest::of(stored) != self.stored {
             return Err(ChunkError::Stored);
         }
-        raw.clear();
-        match self.encoding {
-            Encoding::None => raw.extend_from_slice(stored),
-            Encoding::Zstd => self.decompress(stored, raw)?,
+        let raw = match self.encoding {
+            Encoding::None => stored,
+            Encoding::Zstd => {
+                self.decompress(stored, room)?;
+                room
+            }
+        };
+        let is_raw = match self.encoding {
+            Encoding::None => self.raw == self.stored,
+            Encoding::Zstd => Digest::of(raw) == self.raw,
+        };
+        if is_raw && raw.len() as u64 == self.raw_size {
+            Ok(raw)
+        } else {
+            Err(ChunkError::Raw)
         }
-        let whole = raw.len() as u64 == self.raw_size
-            && (self.encoding == Encoding::None || Digest::of(raw) == self.raw);
-        if whole { Ok(()) } else { Err(ChunkError::Raw) }
     }
 
     fn decompress(&self, stored: &[u8], raw: &mut Vec<u8>) -> Result<(), ChunkError> {
@@ -69,6 +82,7 @@ impl Chunk {
             return Err(ChunkError::Frame);
         }
         let size = usize::try_from(self.raw_size).map_err(|_| ChunkError::Raw)?;
+        raw.clear();
         raw.reserve_exact(size);
         zstd::bulk::Decompressor::new()
             .and_then(|mut decompressor| decompressor.decompress_to_buffer(stored, raw))
@@ -217,8 +231,8 @@ mod tests {
         assert!(compress(&noise).unwrap().is_none());
         chunk_of(&noise, &noise, Encoding::None)
             .open(&noise, &mut raw)
+            .map(|opened| assert_eq!(opened, noise))
             .unwrap();
-        assert_eq!(raw, noise);
     }
 
     #[test]

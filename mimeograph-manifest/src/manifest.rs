@@ -31,6 +31,17 @@ pub enum Kind {
     Heartbeat,
 }
 
+impl Kind {
+    /// As the manifest has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Delta => "delta",
+            Self::Heartbeat => "heartbeat",
+        }
+    }
+}
+
 /// Another bundle of the stream, by number and digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,1 +1,4 @@
-//! The harness.
+//! The harness: what the tests of the whole way stand on.
+
+pub mod registry;
+pub mod s3;

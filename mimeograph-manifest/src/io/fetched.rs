@@ -61,14 +61,14 @@ impl Fault for FetchError {
     }
 }
 
-/// Reads one chunk into `raw`; `stored` is room for its stored form.
-pub fn chunk(
+/// Reads one chunk and returns its raw bytes; `stored` and `raw` are room for its two forms.
+pub fn chunk<'a>(
     store: &dyn Fetch,
     file: &File,
     chunk: &Chunk,
-    stored: &mut Vec<u8>,
-    raw: &mut Vec<u8>,
-) -> Result<(), FetchError> {
+    stored: &'a mut Vec<u8>,
+    raw: &'a mut Vec<u8>,
+) -> Result<&'a [u8], FetchError> {
     let (key, name) = (Key::Chunk(chunk.stored), file.name.to_string());
     let there = store
         .get(&key, chunk.stored_size, stored)
@@ -102,8 +102,7 @@ pub fn chunk(
 pub fn small_file(store: &dyn Fetch, file: &File) -> Result<Vec<u8>, FetchError> {
     let (mut stored, mut raw, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     for part in &file.chunks {
-        chunk(store, file, part, &mut stored, &mut raw)?;
-        whole.extend_from_slice(&raw);
+        whole.extend_from_slice(chunk(store, file, part, &mut stored, &mut raw)?);
     }
     Ok(whole)
 }

@@ -62,3 +62,19 @@ mod tests {
         }
     }
 }
+
+/// The signals of this process cannot be noted.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to listen for SIGTERM and SIGINT")]
+pub struct InterruptError(#[source] io::Error);
+
+impl crate::failure::Fault for InterruptError {
+    fn id(&self) -> crate::failure::ErrorId {
+        crate::failure::ErrorId::Io
+    }
+}
+
+/// [`Interrupt::of_this_process`] as an error with a name.
+pub fn watch() -> Result<Interrupt, InterruptError> {
+    Interrupt::of_this_process().map_err(InterruptError)
+}

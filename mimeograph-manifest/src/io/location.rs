@@ -61,6 +61,9 @@ impl StoreLocation {
     pub fn open_to_read(&self) -> Result<Box<dyn Fetch>, StoreError> {
         match self {
             Self::Directory(path) => Ok(Box::new(DirStore::open(path)?)),
+            #[cfg(feature = "s3")]
+            Self::S3(place) => Ok(Box::new(super::s3::S3Store::open(place)?)),
+            #[cfg(not(feature = "s3"))]
             Self::S3(_) => Err(self.without_s3()),
         }
     }
@@ -69,10 +72,14 @@ impl StoreLocation {
     pub fn open(&self) -> Result<Box<dyn Shelve>, StoreError> {
         match self {
             Self::Directory(path) => Ok(Box::new(DirStore::open(path)?)),
+            #[cfg(feature = "s3")]
+            Self::S3(place) => Ok(Box::new(super::s3::S3Store::open(place)?)),
+            #[cfg(not(feature = "s3"))]
             Self::S3(_) => Err(self.without_s3()),
         }
     }
 
+    #[cfg(not(feature = "s3"))]
     fn without_s3(&self) -> StoreError {
         StoreError::Settings {
             place: format!("`{self}`"),

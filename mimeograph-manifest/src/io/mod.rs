@@ -1,5 +1,6 @@
 //! The door to disk, network and processes. Nothing in the core may name what lies behind it.
 
+pub mod checks;
 pub mod clock;
 pub mod config;
 pub mod console;
@@ -7,9 +8,12 @@ pub mod dir;
 pub mod disk;
 pub mod fetched;
 pub mod interrupt;
+pub mod keys;
 pub mod listing;
 pub mod location;
 pub mod oc_mirror;
 pub mod process;
 pub mod random;
+#[cfg(feature = "s3")]
+pub mod s3;
 pub mod store;

@@ -10,7 +10,7 @@ use super::options::{Options, Output};
 use super::report::Report;
 use super::summary::{Facts, Summary};
 use super::{log, outlet, panic, progress, termination};
-use crate::failure::{ErrorId, Exit, Failure, chain};
+use crate::failure::{ErrorId, Exit, Failure};
 use crate::io::config::{Config, Operation};
 use crate::io::disk::{Action, DiskError};
 use crate::io::location::StoreLocation;
@@ -158,13 +158,13 @@ impl Front {
         match result {
             Ok(report) => {
                 summary.outcome = report.outcome;
+                if let Some(failure) = &report.failure {
+                    summary.fail(failure);
+                }
                 (summary, Some(report))
             }
             Err(failure) => {
-                summary.error_id = Some(failure.id());
-                summary.exit = failure.id().exit().code();
-                summary.message = Some(outlet::one_line(&chain(failure.as_error())));
-                summary.hint = failure.hint().map(|hint| outlet::one_line(&hint));
+                summary.fail(&failure);
                 (summary, None)
             }
         }

@@ -4,14 +4,15 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::failure::{ErrorId, Fault};
+use crate::failure::{ErrorId, Failure, Fault};
 
 /// The result of a command that succeeded: one word for it, and itself for people and for programs.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Report {
     pub(super) outcome: &'static str,
     pub(super) text: String,
     pub(super) result: Option<serde_json::Value>,
+    pub(super) failure: Option<Failure>,
 }
 
 impl Report {
@@ -21,7 +22,15 @@ impl Report {
             outcome,
             text: text.to_string(),
             result: None,
+            failure: None,
         }
+    }
+
+    /// Makes it the result of a command that failed and has more to say than why.
+    #[must_use]
+    pub fn but(mut self, failure: impl Into<Failure>) -> Self {
+        self.failure = Some(failure.into());
+        self
     }
 
     /// Adds what `--output json` shows under `result`.

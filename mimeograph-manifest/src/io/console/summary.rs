@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::failure::ErrorId;
+use super::outlet::one_line;
+use crate::failure::{ErrorId, Failure, chain};
 use crate::name::StreamId;
 
 /// What Kubernetes keeps of a termination message, the newline included.
@@ -74,6 +75,13 @@ pub(super) struct Summary {
 type Cut = fn(&mut Summary);
 
 impl Summary {
+    pub(super) fn fail(&mut self, failure: &Failure) {
+        self.error_id = Some(failure.id());
+        self.exit = failure.id().exit().code();
+        self.message = Some(one_line(&chain(failure.as_error())));
+        self.hint = failure.hint().map(|hint| one_line(&hint));
+    }
+
     /// Cuts what is long until the line fits, least needed first; `cut` names what was cut.
     pub(super) fn fitted(mut self) -> Self {
         let steps: [(&'static str, Cut); 5] = [

@@ -5,6 +5,7 @@
 //! that begin with a dot are not ours to see; links are never followed.
 
 mod folder;
+mod listing;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -12,11 +13,11 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use self::folder::{Entry, Folder, Named};
+use self::folder::{Folder, Named};
+use self::listing::Listing;
 use super::store::{Fetch, Listed, Put, Shelve, StoreError};
 use crate::digest::Digest;
 use crate::layout::Key;
-use crate::limits;
 use crate::time::Timestamp;
 
 /// A directory in which a stream lies.
@@ -81,61 +82,6 @@ impl DirStore {
     }
 }
 
-/// A listing under way.
-struct Listing<'a> {
-    prefix: &'a str,
-    count: usize,
-    each: &'a mut dyn FnMut(Listed),
-}
-
-impl Listing<'_> {
-    /// Lists `folder`, which lies at `at` (empty, or ending with `/`).
-    fn folder(&mut self, folder: &Folder, at: &str) -> io::Result<()> {
-        for (name, entry) in folder.names(limits::OBJECTS)? {
-            let path = format!("{at}{name}");
-            match entry {
-                Entry::File(_) if is_folder_of_ours(&path) => return Err(misplaced(&path)),
-                Entry::File(size) => self.found(path, size)?,
-                Entry::Folder if is_folder_of_ours(&path) => {
-                    let below = format!("{path}/");
-                    if !below.starts_with(self.prefix) && !self.prefix.starts_with(&below) {
-                        continue;
-                    }
-                    if let Some(folder) = folder.enter(&name)? {
-                        self.folder(&folder, &below)?;
-                    }
-                }
-                _ if Key::parse(&path).is_some() || is_folder_of_ours(&path) => {
-                    return Err(misplaced(&path));
-                }
-                Entry::Folder => self.found(format!("{path}/"), 0)?,
-                Entry::Other => self.found(path, 0)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn found(&mut self, name: String, size: u64) -> io::Result<()> {
-        if name.starts_with(self.prefix) {
-            self.count += 1;
-            if self.count > limits::OBJECTS {
-                return Err(io::Error::other(format!(
-                    "there are more than {} objects",
-                    limits::OBJECTS
-                )));
-            }
-            (self.each)(Listed { name, size });
-        }
-        Ok(())
-    }
-}
-
-fn misplaced(path: &str) -> io::Error {
-    io::Error::other(format!(
-        "`{path}` is a link, a folder or a special file where none belongs"
-    ))
-}
-
 impl Fetch for DirStore {
     fn describe(&self) -> String {
         format!("directory {}", self.path.display())
@@ -143,12 +89,7 @@ impl Fetch for DirStore {
 
     /// In name order. A folder that is not ours is handed on as `name/` and not looked into.
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
-        let mut listing = Listing {
-            prefix,
-            count: 0,
-            each,
-        };
-        listing
+        Listing::new(prefix, each)
             .folder(&self.root, "")
             .map_err(|source| failure(format!("list `{prefix}`"), self.describe(), source))
     }
@@ -166,7 +107,11 @@ impl Fetch for DirStore {
             file.take(most).read_to_end(into)?;
             Ok(true)
         };
-        read().map_err(self.failed("read", key))
+        let read = read().map_err(self.failed("read", key));
+        if read.is_err() {
+            into.clear();
+        }
+        read
     }
 
     /// A directory has no clock but our own.
@@ -268,15 +213,6 @@ fn same_bytes(mut there: &File, mut body: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// Whether a folder of that name holds objects of ours.
-fn is_folder_of_ours(path: &str) -> bool {
-    let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-    match path.strip_prefix("chunks/") {
-        Some(first) => first.len() == 2 && first.bytes().all(hex),
-        None => matches!(path, "manifests" | "chunks" | "pruned"),
-    }
-}
-
 fn failure(operation: String, place: String, source: io::Error) -> StoreError {
     match source.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreError::Forbidden {
@@ -294,28 +230,5 @@ fn failure(operation: String, place: String, source: io::Error) -> StoreError {
             place,
             source,
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::name::Sequence;
-
-    #[test]
-    fn every_key_lies_in_folders_that_are_listed() {
-        let digest = Digest::of(b"x");
-        for key in [
-            Key::Manifest(Sequence::FIRST),
-            Key::signature(Sequence::FIRST, &digest, &digest),
-            Key::Chunk(digest),
-            Key::Pruned(Sequence::FIRST),
-            Key::Probe,
-        ] {
-            let name = key.to_string();
-            for (end, _) in name.match_indices('/') {
-                assert!(is_folder_of_ours(&name[..end]), "{name}");
-            }
-        }
     }
 }

@@ -69,11 +69,28 @@ pub fn create_folder(path: &Path, mode: u32) -> Result<(), DiskError> {
         .map_err(|source| DiskError::new(Action::Create, path, source))
 }
 
+/// Whether `folder` can be written to or, where it does not exist yet, made. Nothing is written.
+pub fn check_writable(folder: &Path) -> Result<(), DiskError> {
+    let there = nearest(folder);
+    rustix::fs::access(
+        there,
+        rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+    )
+    .map_err(|errno| DiskError::new(Action::Create, folder, errno.into()))
+}
+
 /// Free bytes, for one who is not root, on the file system of `path` or, where that does not exist yet,
 /// of the nearest folder above it.
 pub fn free_space(path: &Path) -> Result<u64, DiskError> {
-    let there = path
-        .ancestors()
+    let there = nearest(path);
+    let found = rustix::fs::statvfs(there)
+        .map_err(|errno| DiskError::new(Action::Read, there, errno.into()))?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// `path`, or the nearest folder above it that exists.
+fn nearest(path: &Path) -> &Path {
+    path.ancestors()
         .map(|folder| {
             if folder == Path::new("") {
                 Path::new(".")
@@ -82,10 +99,7 @@ pub fn free_space(path: &Path) -> Result<u64, DiskError> {
             }
         })
         .find(|folder| folder.exists())
-        .unwrap_or(path);
-    let found = rustix::fs::statvfs(there)
-        .map_err(|errno| DiskError::new(Action::Read, there, errno.into()))?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+        .unwrap_or(path)
 }
 
 /// The folder that a file lies in.

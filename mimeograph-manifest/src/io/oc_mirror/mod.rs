@@ -1,6 +1,7 @@
 //! `oc-mirror` as it is: what the installed one can do, where it may run, and what a run really did. The argument
 //! lists stand elsewhere, one file per side.
 
+pub mod attempts;
 pub mod auth;
 pub mod environment;
 pub mod error_files;

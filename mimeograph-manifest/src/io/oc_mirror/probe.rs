@@ -97,6 +97,28 @@ impl OcMirror {
         }
     }
 
+    /// v2's flags for a further attempt, from 0: half as much at once with each, and twice the time for an image.
+    /// Its defaults are 4 images, 5 layers, 80 downloads and 10 minutes an image.
+    pub fn gentler(&self, attempt: u32) -> Vec<std::ffi::OsString> {
+        let mut flags = Vec::new();
+        if attempt == 0 {
+            return flags;
+        }
+        for (flag, usual) in [
+            ("--parallel-images", 4_u32),
+            ("--parallel-layers", 5),
+            ("--max-parallel-downloads", 80),
+        ] {
+            if self.has(flag) {
+                flags.push(format!("{flag}={}", (usual >> attempt.min(31)).max(1)).into());
+            }
+        }
+        if self.has("--image-timeout") {
+            flags.push(format!("--image-timeout={}m", 10_u32 << attempt.min(6)).into());
+        }
+        flags
+    }
+
     /// Refuses a generation that it does not offer.
     pub fn require(&self, generation: Generation) -> Result<(), ProbeError> {
         self.offers(generation)
@@ -251,8 +273,9 @@ fn version(path: &Path, answer: &Answer) -> Result<String, ProbeError> {
         .ok_or_else(strange)
 }
 
-/// Major and minor of `v4.17.0-202411251634.p0.g0b2b0d7.assembly.stream.el9`; `None` for 0.0.
-fn minor(version: &str) -> Option<(u32, u32)> {
+/// Major and minor number in what an `oc-mirror` calls itself, `v4.17.0-202411251634.p0.g0b2b0d7.…` for
+/// instance; `None` for `v0.0.0-unknown`.
+pub fn minor(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.trim_start_matches('v').split(['.', '-', '+']);
     let pair = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     (pair != (0, 0)).then_some(pair)

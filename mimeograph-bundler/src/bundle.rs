@@ -1,0 +1,510 @@
+//! One run: finish what the last one left, then mirror, inspect, ship and seal.
+
+use std::path::{Path, PathBuf};
+
+use mimeograph_manifest::archive::Contents;
+use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault};
+use mimeograph_manifest::imageset::ImageSet;
+use mimeograph_manifest::inventory::{self, Before};
+use mimeograph_manifest::io::config::{Config, OcMirrorVersion, Parallel};
+use mimeograph_manifest::io::console::{Front, Progress};
+use mimeograph_manifest::io::interrupt::Interrupt;
+use mimeograph_manifest::io::oc_mirror::environment;
+use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
+use mimeograph_manifest::io::store::Shelve;
+use mimeograph_manifest::io::{clock, disk, random};
+use mimeograph_manifest::key::{SigningKey, TrustedKeys};
+use mimeograph_manifest::limits;
+use mimeograph_manifest::manifest::{self, File, Generation, Kind, Manifest, Producer, Role};
+use mimeograph_manifest::name::{FileName, Sequence, StreamId};
+
+use crate::head::Published;
+use crate::journal::{Journal, Mirrored, Stage};
+use crate::mirror::{Base, MirroredRun, PartialRuns, Places, Start, tag_style};
+use crate::outbox::Outbox;
+use crate::ship::{Held, Outgoing, Pace, Tally, ship};
+use crate::{history, inspect, outbox, seal, travelling};
+
+/// What a run is given.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// Where progress and facts go.
+    pub front: &'a Front,
+    /// The signing key.
+    pub key: &'a SigningKey,
+    /// Whether a partial run may be published.
+    pub partial: PartialRuns,
+    /// Tells when to stop.
+    pub interrupt: &'a Interrupt,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub enum Bundled {
+    /// A bundle was published.
+    Sealed {
+        /// Its manifest.
+        manifest: Box<Manifest>,
+        /// What shipping took.
+        tally: Tally,
+    },
+    /// v1 found nothing new.
+    NothingNew,
+}
+
+/// The image set and the program do not fit.
+#[derive(Debug, thiserror::Error)]
+#[error("`mirror.ocMirror.version` is {asked}, but the image set's apiVersion is that of {found}")]
+struct OtherGeneration {
+    asked: Generation,
+    found: Generation,
+}
+
+impl Fault for OtherGeneration {
+    fn id(&self) -> ErrorId {
+        ErrorId::ConfigInvalid
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("leave it at `auto`, or convert the image set".into())
+    }
+}
+
+/// Runs once. The caller holds the lock.
+pub fn bundle(request: &Request<'_>, store: &dyn Shelve) -> Result<Bundled, Failure> {
+    let config = request.config;
+    let run = Run {
+        request,
+        store,
+        metadata: config.artefacts.metadata_dir.to_path_buf(),
+        places: Places::of(config)?,
+        outbox: Outbox::new(&config.artefacts.bundle_dir),
+        ours: TrustedKeys::new([request.key.public()], std::num::NonZeroUsize::MIN),
+    };
+    run.run()
+}
+
+struct Run<'a> {
+    request: &'a Request<'a>,
+    store: &'a dyn Shelve,
+    metadata: PathBuf,
+    places: Places,
+    outbox: Outbox,
+    ours: TrustedKeys,
+}
+
+/// What goes into a bundle besides what the journal says.
+struct Freight {
+    contents: Contents,
+    imageset: ImageSet,
+    record: Option<Vec<u8>>,
+}
+
+impl Run<'_> {
+    fn run(&self) -> Result<Bundled, Failure> {
+        let mut journal = Journal::read(&self.metadata)?;
+        if let Some(journal) = journal
+            .as_mut()
+            .filter(|journal| matches!(journal.stage, Stage::Sealed(_)))
+        {
+            tracing::info!(
+                "the last run was stopped while publishing: its bundle is published first"
+            );
+            seal::publish(self.store, journal, &self.metadata)?;
+            self.outbox.clear()?;
+        }
+        let published = self
+            .front()
+            .stage("list", || Published::read(self.store, &self.ours))?;
+        let mut journal = match published.adopt(journal)? {
+            Some(journal) => journal,
+            None => Journal::begin(StreamId::from_bytes(random::bytes()?)),
+        };
+        seal::check_clock(
+            clock::now(),
+            journal.head.map(|head| head.created),
+            self.store.clock()?,
+        )?;
+        if let Stage::Mirrored(mirrored) = journal.stage.clone() {
+            tracing::info!(
+                "the last run mirrored but did not publish: its archives are shipped first"
+            );
+            self.ship_outbox(&mut journal, &published, mirrored)?;
+            return self.mirror(&mut journal, &Published::read(self.store, &self.ours)?);
+        }
+        self.mirror(&mut journal, &published)
+    }
+
+    fn mirror(&self, journal: &mut Journal, published: &Published) -> Result<Bundled, Failure> {
+        let Request {
+            config, interrupt, ..
+        } = self.request;
+        let bytes = disk::read_bounded(&config.imageset()?, limits::IMAGESET_SIZE)?;
+        let imageset = ImageSet::parse(&bytes)?;
+        // Before hours are spent on mirroring: what is to travel must be there.
+        travelling::local_files(&imageset, &config.mirror.local_dir)?;
+        travelling::extra_files(&paths(config)?)?;
+        environment::check_added(&config.mirror.oc_mirror.env)?;
+        self.check_generation(&imageset)?;
+        let oc_mirror = OcMirror::probe(
+            &config.mirror.oc_mirror.path,
+            &self.places.bundle_dir,
+            interrupt,
+        )?;
+        oc_mirror.require(imageset.generation)?;
+        self.front().note(|facts| {
+            facts.stream = Some(journal.stream.clone());
+            facts.sequence = Some(journal.next_sequence().number());
+            facts.key_ids = vec![self.request.key.public().id().to_string()];
+        });
+        let (base, based_on) = self.base(journal, published, imageset.generation)?;
+        journal.stage = Stage::Mirroring;
+        journal.write(&self.metadata)?;
+        let start = Start {
+            config,
+            places: &self.places,
+            oc_mirror: &oc_mirror,
+            bytes: &bytes,
+            imageset: &imageset,
+            base,
+            interrupt,
+            partial: self.request.partial,
+        };
+        let mirrored = self.front().stage("mirror", || start.mirror());
+        let idle = |journal: &mut Journal| {
+            journal.stage = Stage::Idle;
+            journal.write(&self.metadata)
+        };
+        let Some(run) = mirrored.inspect_err(|_| drop(idle(journal)))? else {
+            idle(journal)?;
+            return Ok(Bundled::NothingNew);
+        };
+        self.note_oc_mirror(&oc_mirror, run.status);
+        // What cannot be sealed is found out while the record can still be set back.
+        let before = self
+            .before(based_on.map(|link| link.sequence), published)?
+            .unwrap_or_default();
+        let style = tag_style(imageset.generation, oc_mirror.minor);
+        let checked = inspect::inspect(
+            run.contents.clone(),
+            &imageset,
+            style,
+            &run.incomplete,
+            &before,
+        );
+        if let Err(failure) = checked {
+            start.set_back()?;
+            idle(journal)?;
+            return Err(failure);
+        }
+        let mirrored = Mirrored {
+            based_on,
+            producer: producer(&oc_mirror, imageset.generation),
+            incomplete: run.incomplete.clone(),
+        };
+        let record = history::after_run(&self.metadata, &self.places.output, imageset.generation)?;
+        self.keep_archives(journal, &run, &bytes, record.as_deref(), &mirrored)?;
+        let freight = Freight {
+            contents: run.contents,
+            imageset,
+            record,
+        };
+        self.ship(journal, published, mirrored, freight)
+    }
+
+    /// The archives go out of `oc-mirror`'s reach; from then on they are shipped, whatever happens.
+    fn keep_archives(
+        &self,
+        journal: &mut Journal,
+        run: &MirroredRun,
+        imageset: &[u8],
+        record: Option<&[u8]>,
+        mirrored: &Mirrored,
+    ) -> Result<(), Failure> {
+        self.outbox.take(&run.archives, imageset, record)?;
+        journal.stage = Stage::Mirrored(mirrored.clone());
+        Ok(journal.write(&self.metadata)?)
+    }
+
+    /// Archives of an earlier run: nothing of them is believed, all is read again. Those that are no longer
+    /// whole are dropped: `oc-mirror`'s record is set back before its next attempt, so it writes them anew.
+    fn ship_outbox(
+        &self,
+        journal: &mut Journal,
+        published: &Published,
+        mirrored: Mirrored,
+    ) -> Result<(), Failure> {
+        let generation = mirrored.producer.generation;
+        match self
+            .front()
+            .stage("inspect", || self.read_outbox(generation))
+        {
+            Ok(freight) => self.ship(journal, published, mirrored, freight).map(drop),
+            Err(failure) if matches!(failure.id().exit(), Exit::Damaged | Exit::MissingInput) => {
+                tracing::warn!(
+                    "what the last run left cannot be shipped, and is mirrored anew: {failure}"
+                );
+                self.outbox.clear()?;
+                journal.stage = Stage::Idle;
+                Ok(journal.write(&self.metadata)?)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn read_outbox(&self, generation: Generation) -> Result<Freight, Failure> {
+        let archives = self.outbox.archives(generation)?;
+        let bytes = disk::read_bounded(&self.outbox.imageset(), limits::IMAGESET_SIZE)?;
+        let contents = outbox::read(&archives, generation, &|_| ())?;
+        Ok(Freight {
+            contents,
+            imageset: ImageSet::parse(&bytes)?,
+            record: self.outbox.record()?,
+        })
+    }
+
+    fn ship(
+        &self,
+        journal: &mut Journal,
+        published: &Published,
+        mirrored: Mirrored,
+        freight: Freight,
+    ) -> Result<Bundled, Failure> {
+        let generation = mirrored.producer.generation;
+        let before = self
+            .before(mirrored.based_on.map(|link| link.sequence), published)?
+            .unwrap_or_default();
+        let style = tag_style(generation, minor(&mirrored.producer));
+        let inventory = inspect::inspect(
+            freight.contents,
+            &freight.imageset,
+            style,
+            &mirrored.incomplete,
+            &before,
+        )?
+        .to_bytes()?;
+        let files = self.outgoing(generation, &freight.imageset, &inventory)?;
+        let held = self.front().stage("list", || published.held(self.store))?;
+        let shipped = self
+            .front()
+            .stage("ship", || self.ship_files(&files, generation, held))?;
+        let manifest = self.manifest(journal, mirrored, shipped.files);
+        let sequence = manifest.sequence;
+        inspect::keep(&self.metadata, sequence, &inventory)?;
+        if let Some(record) = &freight.record {
+            history::keep(&self.metadata, sequence, record)?;
+        }
+        self.front().stage("seal", || {
+            seal::seal(
+                &manifest,
+                self.request.key,
+                self.store,
+                journal,
+                &self.metadata,
+            )
+        })?;
+        self.outbox.clear()?;
+        self.front().note(|facts| {
+            facts.bytes = Some(shipped.tally.bytes);
+            facts.chunks = Some(shipped.tally.chunks);
+        });
+        Ok(Bundled::Sealed {
+            manifest: Box::new(manifest),
+            tally: shipped.tally,
+        })
+    }
+
+    fn ship_files(
+        &self,
+        files: &[Outgoing],
+        generation: Generation,
+        held: Held,
+    ) -> Result<crate::ship::Shipped, Failure> {
+        let total = files
+            .iter()
+            .filter_map(|file| file.path.metadata().ok())
+            .map(|file| file.len())
+            .sum();
+        let progress = Progress::begin("shipping", total);
+        let transfer = &self.request.config.transfer;
+        let pace = Pace {
+            parallel: match transfer.parallel {
+                Parallel::Auto => 4,
+                Parallel::Fixed(count) => count.get(),
+            },
+            chunk_size: transfer.chunk_size.bytes(),
+            interrupt: self.request.interrupt,
+        };
+        let shipped = ship(files, generation, self.store, held, pace, &|bytes| {
+            progress.add(bytes);
+        })?;
+        progress.finish();
+        Ok(shipped)
+    }
+
+    /// Everything that travels: archives, image set, inventory, history, local and extra files.
+    fn outgoing(
+        &self,
+        generation: Generation,
+        imageset: &ImageSet,
+        inventory: &[u8],
+    ) -> Result<Vec<Outgoing>, Failure> {
+        let config = self.request.config;
+        let mut files = Vec::new();
+        for path in self.outbox.archives(generation)? {
+            files.push(named(&path, Role::Archive)?);
+        }
+        files.push(named(&self.outbox.imageset(), Role::Imageset)?);
+        files.push(named(
+            &self.outbox.write(inventory::FILE_NAME, inventory)?,
+            Role::Inventory,
+        )?);
+        if let Some(path) = self.outbox.record_path() {
+            files.push(named(&path, Role::History)?);
+        }
+        files.extend(travelling::local_files(imageset, &config.mirror.local_dir)?);
+        files.extend(travelling::extra_files(&paths(config)?)?);
+        Ok(files)
+    }
+
+    fn manifest(&self, journal: &Journal, mirrored: Mirrored, files: Vec<File>) -> Manifest {
+        let config = self.request.config;
+        let created = clock::now();
+        Manifest {
+            r#type: manifest::TYPE.to_owned(),
+            stream: journal.stream.clone(),
+            name: config
+                .stream
+                .name
+                .as_ref()
+                .map(|name| name.as_str().to_owned())
+                .unwrap_or_default(),
+            audience: config
+                .stream
+                .audience
+                .iter()
+                .map(|enclave| enclave.as_str().to_owned())
+                .collect(),
+            sequence: journal.next_sequence(),
+            kind: if mirrored.based_on.is_some() {
+                Kind::Delta
+            } else {
+                Kind::Full
+            },
+            previous: journal.head.map(|head| head.link),
+            requires: mirrored.based_on,
+            created,
+            expires: created.plus(config.signing.expires_after.signed()),
+            producer: mirrored.producer,
+            incomplete: mirrored.incomplete,
+            local_dir: config.mirror.local_dir.display().to_string(),
+            files,
+            annotations: std::collections::BTreeMap::new(),
+        }
+    }
+
+    /// What the next bundle builds on: the last one with content, if its record and the inventories of its
+    /// chain are kept here; else nothing, and the bundle is a full one.
+    fn base(
+        &self,
+        journal: &Journal,
+        published: &Published,
+        generation: Generation,
+    ) -> Result<(Base, Option<manifest::Link>), Failure> {
+        let Some(content) = journal.content else {
+            return Ok((Base::Nothing, None));
+        };
+        if self.before(Some(content.sequence), published)?.is_none() {
+            tracing::warn!(
+                bundle = %content.sequence,
+                "the inventories of what the next bundle would build on are not kept here: it will be a full one"
+            );
+            return Ok((Base::Nothing, None));
+        }
+        Ok(
+            match history::base(&self.metadata, Some(content), generation)? {
+                Base::Nothing => (Base::Nothing, None),
+                base => (base, Some(content)),
+            },
+        )
+    }
+
+    fn before(
+        &self,
+        based_on: Option<Sequence>,
+        published: &Published,
+    ) -> Result<Option<Before>, Failure> {
+        match based_on {
+            None => Ok(Some(Before::default())),
+            Some(sequence) => inspect::before(&self.metadata, &published.bundles, sequence),
+        }
+    }
+
+    fn check_generation(&self, imageset: &ImageSet) -> Result<(), OtherGeneration> {
+        let found = imageset.generation;
+        let asked = match self.request.config.mirror.oc_mirror.version {
+            OcMirrorVersion::Auto => found,
+            OcMirrorVersion::V1 => Generation::V1,
+            OcMirrorVersion::V2 => Generation::V2,
+        };
+        if asked == found {
+            Ok(())
+        } else {
+            Err(OtherGeneration { asked, found })
+        }
+    }
+
+    fn note_oc_mirror(&self, oc_mirror: &OcMirror, status: i32) {
+        self.front().note(|facts| {
+            facts.oc_mirror = Some(mimeograph_manifest::io::console::OcMirrorRun {
+                version: oc_mirror.version.clone(),
+                status: Some(status),
+            });
+        });
+    }
+
+    fn front(&self) -> &Front {
+        self.request.front
+    }
+}
+
+fn producer(oc_mirror: &OcMirror, generation: Generation) -> Producer {
+    Producer {
+        mimeograph: env!("CARGO_PKG_VERSION").to_owned(),
+        oc_mirror: oc_mirror.version.clone(),
+        oc_mirror_sha256: oc_mirror.sha256,
+        generation,
+        flags: Vec::new(),
+    }
+}
+
+/// Major and minor number in what an `oc-mirror` called itself.
+fn minor(producer: &Producer) -> Option<(u32, u32)> {
+    mimeograph_manifest::io::oc_mirror::probe::minor(&producer.oc_mirror)
+}
+
+fn paths(config: &Config) -> Result<Vec<PathBuf>, Failure> {
+    Ok(config
+        .extra_files()?
+        .iter()
+        .map(|path| path.to_path_buf())
+        .collect())
+}
+
+/// A file of our own making, under its last component.
+fn named(path: &Path, role: Role) -> Result<Outgoing, Failure> {
+    let text = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = text
+        .parse::<FileName>()
+        .map_err(|source| travelling::TravelError::Name {
+            path: path.to_owned(),
+            source,
+        })?;
+    Ok(Outgoing {
+        name,
+        role,
+        path: path.to_owned(),
+    })
+}

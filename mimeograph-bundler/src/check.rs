@@ -1,0 +1,60 @@
+//! Whether everything is fit for a run, one line each, without changing anything.
+
+use mimeograph_manifest::failure::Failure;
+use mimeograph_manifest::imageset::ImageSet;
+use mimeograph_manifest::io::checks::Checks;
+use mimeograph_manifest::io::config::Config;
+use mimeograph_manifest::io::listing::Listing;
+use mimeograph_manifest::io::location::StoreLocation;
+use mimeograph_manifest::io::store::Fetch;
+use mimeograph_manifest::io::{clock, disk, keys};
+use mimeograph_manifest::limits;
+
+use crate::seal;
+
+/// Looks at image set, key, `oc-mirror`, folders, store and clock.
+pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Checks {
+    let mut checks = Checks::default();
+    checks.note("config", &format!("{}", config.file().display()));
+    let imageset = checks.run("image set", || imageset(config));
+    checks.run("signing key", || {
+        let key = keys::signing(config)?;
+        Ok((format!("key id {}", key.public().id()), ()))
+    });
+    checks.oc_mirror(config, imageset.map(|imageset| imageset.generation));
+    checks.folders(config);
+    let store = checks.run("store", || {
+        let store = location?.open_to_read()?;
+        let listing = Listing::of(&*store)?;
+        let newest = listing.newest().map_or("no bundles yet".to_owned(), |n| {
+            format!("newest bundle {n}")
+        });
+        Ok((format!("{}, {newest}", store.describe()), store))
+    });
+    checks.run("clock", || {
+        let now = clock::now();
+        let theirs = store.as_deref().map(Fetch::clock).transpose()?.flatten();
+        seal::check_clock(now, None, theirs)?;
+        Ok((
+            format!(
+                "{now}{}",
+                if theirs.is_some() {
+                    ", as the store's"
+                } else {
+                    ""
+                }
+            ),
+            (),
+        ))
+    });
+    checks
+}
+
+fn imageset(config: &Config) -> Result<(String, ImageSet), Failure> {
+    let path = config.imageset()?;
+    let imageset = ImageSet::parse(&disk::read_bounded(&path, limits::IMAGESET_SIZE)?)?;
+    Ok((
+        format!("{}, {}", path.display(), imageset.generation),
+        imageset,
+    ))
+}

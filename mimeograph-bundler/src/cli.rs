@@ -1,0 +1,173 @@
+//! The command line of the bundler.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use mimeograph_manifest::failure::Failure;
+use mimeograph_manifest::io::config::{Config, Operation};
+use mimeograph_manifest::io::console::{self, Front, Options, Report};
+use mimeograph_manifest::io::disk::{self, Lock};
+use mimeograph_manifest::io::{interrupt, keys};
+use mimeograph_manifest::key::TrustedKeys;
+use mimeograph_manifest::name::Sequence;
+use mimeograph_manifest::signed::Verified;
+
+use crate::bundle::{Bundled, Request, bundle};
+use crate::check::check;
+use crate::keygen::keygen;
+use crate::list;
+use crate::mirror::PartialRuns;
+
+/// Mirrors what an image set asks for, cuts it into chunks, signs the list of them, and puts all into a store.
+#[derive(Debug, Parser)]
+#[command(name = "mimeograph-bundler", version, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Mirror, ship and seal one bundle (what is done without a command)
+    Run {
+        /// Publish also where single images failed, and say so in the manifest
+        #[arg(long)]
+        allow_partial: bool,
+    },
+    /// Say whether config, keys, oc-mirror, store, space and clock are fit; change nothing
+    Check,
+    /// Make a pair of keys
+    Keygen {
+        /// The directory to write signing.pem and signing.pub.pem to
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// List the published bundles
+    List,
+    /// Show the manifest of one bundle
+    Show {
+        /// The bundle's number
+        sequence: Sequence,
+    },
+}
+
+/// The program.
+pub fn main() -> ExitCode {
+    let Arguments { options, command } = match console::parse::<Arguments>(Operation::Bundle) {
+        Ok(arguments) => arguments,
+        Err(status) => return status,
+    };
+    let run = |name, body: &dyn Fn(&Front) -> Result<Report, Failure>| {
+        console::run(Operation::Bundle, name, options.clone(), body)
+    };
+    match command.unwrap_or(Command::Run {
+        allow_partial: false,
+    }) {
+        Command::Run { allow_partial } => run("run", &|front| run_once(front, allow_partial)),
+        Command::Check => run("check", &|front| {
+            check(&front.config()?, front.location()).report()
+        }),
+        Command::Keygen { out } => run("keygen", &|_| {
+            let pair = keygen(&out)?;
+            let text = format!(
+                "{} (keep it secret, give it to the bundler as `signing.keyFile`)\n{} (give it to every populator as `trust.keys`)\nkey id {}",
+                pair.private.display(),
+                pair.public.display(),
+                pair.id
+            );
+            Ok(Report::new("done", text).with(&serde_json::json!({ "keyId": pair.id }))?)
+        }),
+        Command::List => run("list", &|front| {
+            let store = front.location()?.open_to_read()?;
+            let (rows, table) = list::list(&*store, &own_key(&front.config()?)?)?;
+            Ok(Report::new("done", table).with(&rows)?)
+        }),
+        Command::Show { sequence } => run("show", &|front| {
+            let store = front.location()?.open_to_read()?;
+            let bundle = list::show(&*store, &own_key(&front.config()?)?, sequence)?;
+            Ok(
+                Report::new("done", String::from_utf8_lossy(Verified::payload(&bundle)))
+                    .with(&*bundle)?,
+            )
+        }),
+    }
+}
+
+fn run_once(front: &Front, allow_partial: bool) -> Result<Report, Failure> {
+    let config = front.config()?;
+    let interrupt = interrupt::watch()?;
+    let key = keys::signing(&config)?;
+    for folder in [&config.artefacts.metadata_dir, &config.artefacts.bundle_dir] {
+        disk::create_folder(folder, 0o755)?;
+    }
+    let _lock = Lock::acquire(&config.artefacts.metadata_dir.join("lock"))?;
+    let store = front.location()?.open()?;
+    if !store.refuses_overwrite()? {
+        tracing::warn!(
+            store = store.describe(),
+            "this store ignores `If-None-Match`: a second bundler on another host would not be noticed in time"
+        );
+    }
+    let partial = if allow_partial || config.bundle.allow_partial {
+        PartialRuns::Allow
+    } else {
+        PartialRuns::Refuse
+    };
+    let request = Request {
+        config: &config,
+        front,
+        key: &key,
+        partial,
+        interrupt: &interrupt,
+    };
+    report(&bundle(&request, &*store)?, &store.describe(), front)
+}
+
+fn report(bundled: &Bundled, place: &str, front: &Front) -> Result<Report, Failure> {
+    let Bundled::Sealed { manifest, tally } = bundled else {
+        return Ok(Report::new(
+            "nothing new",
+            "nothing new: `oc-mirror` wrote no archive, no bundle was published",
+        ));
+    };
+    front.note(|facts| facts.sequence = Some(manifest.sequence.number()));
+    for lack in &manifest.incomplete {
+        tracing::error!(
+            image = lack.reference,
+            "PARTIAL BUNDLE: this image is missing from it"
+        );
+    }
+    let text = format!(
+        "published bundle {} ({}{}) in {place}: {} files, {} bytes in {} chunks, of which {} ({} bytes) were sent",
+        manifest.sequence,
+        manifest.kind.as_str(),
+        if manifest.incomplete.is_empty() {
+            ""
+        } else {
+            ", PARTIAL"
+        },
+        manifest.files.len(),
+        tally.bytes,
+        tally.chunks,
+        tally.chunks_sent,
+        tally.bytes_sent,
+    );
+    let result = serde_json::json!({
+        "kind": manifest.kind,
+        "requires": manifest.requires,
+        "incomplete": manifest.incomplete,
+        "chunksSent": tally.chunks_sent,
+        "bytesSent": tally.bytes_sent,
+    });
+    Ok(Report::new("published", text).with(&result)?)
+}
+
+fn own_key(config: &Config) -> Result<TrustedKeys, Failure> {
+    Ok(TrustedKeys::new(
+        [keys::signing(config)?.public()],
+        std::num::NonZeroUsize::MIN,
+    ))
+}

@@ -1,0 +1,104 @@
+//! Listing a directory: only folders of ours are looked into, and nothing is followed.
+
+use std::io;
+
+use super::folder::{Entry, Folder};
+use crate::io::store::Listed;
+use crate::layout::Key;
+use crate::limits;
+
+/// A listing under way.
+pub(super) struct Listing<'a> {
+    prefix: &'a str,
+    count: usize,
+    each: &'a mut dyn FnMut(Listed),
+}
+
+impl<'a> Listing<'a> {
+    pub(super) fn new(prefix: &'a str, each: &'a mut dyn FnMut(Listed)) -> Self {
+        Self {
+            prefix,
+            count: 0,
+            each,
+        }
+    }
+
+    /// Lists `folder`, which lies at `at` (empty, or ending with `/`).
+    pub(super) fn folder(&mut self, folder: &Folder, at: &str) -> io::Result<()> {
+        for (name, entry) in folder.names(limits::OBJECTS)? {
+            let path = format!("{at}{name}");
+            match entry {
+                Entry::File(_) if is_folder_of_ours(&path) => return Err(misplaced(&path)),
+                Entry::File(size) => self.found(path, size)?,
+                Entry::Folder if is_folder_of_ours(&path) => {
+                    let below = format!("{path}/");
+                    if !below.starts_with(self.prefix) && !self.prefix.starts_with(&below) {
+                        continue;
+                    }
+                    if let Some(folder) = folder.enter(&name)? {
+                        self.folder(&folder, &below)?;
+                    }
+                }
+                _ if Key::parse(&path).is_some() || is_folder_of_ours(&path) => {
+                    return Err(misplaced(&path));
+                }
+                Entry::Folder => self.found(format!("{path}/"), 0)?,
+                Entry::Other => self.found(path, 0)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn found(&mut self, name: String, size: u64) -> io::Result<()> {
+        if name.starts_with(self.prefix) {
+            self.count += 1;
+            if self.count > limits::OBJECTS {
+                return Err(io::Error::other(format!(
+                    "there are more than {} objects",
+                    limits::OBJECTS
+                )));
+            }
+            (self.each)(Listed { name, size });
+        }
+        Ok(())
+    }
+}
+
+fn misplaced(path: &str) -> io::Error {
+    io::Error::other(format!(
+        "`{path}` is a link, a folder or a special file where none belongs"
+    ))
+}
+
+/// Whether a folder of that name holds objects of ours.
+fn is_folder_of_ours(path: &str) -> bool {
+    let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    match path.strip_prefix("chunks/") {
+        Some(first) => first.len() == 2 && first.bytes().all(hex),
+        None => matches!(path, "manifests" | "chunks" | "pruned"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+    use crate::name::Sequence;
+
+    #[test]
+    fn every_key_lies_in_folders_that_are_listed() {
+        let digest = Digest::of(b"x");
+        for key in [
+            Key::Manifest(Sequence::FIRST),
+            Key::signature(Sequence::FIRST, &digest, &digest),
+            Key::Chunk(digest),
+            Key::Pruned(Sequence::FIRST),
+            Key::Probe,
+        ] {
+            let name = key.to_string();
+            for (end, _) in name.match_indices('/') {
+                assert!(is_folder_of_ours(&name[..end]), "{name}");
+            }
+        }
+    }
+}

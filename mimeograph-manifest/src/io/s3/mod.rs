@@ -1,0 +1,251 @@
+//! The S3 store: the SDK behind a blocking face.
+//!
+//! Every object is one PUT with its SHA-256 in a header and `If-None-Match: *`: no `aws-chunked`
+//! framing, no trailers, no multipart, which many stores other than AWS's get wrong. What a store does
+//! not know (the checksum header, the condition) is left out after it has refused it once; what it
+//! silently ignores is found by a probe, and then made good by reading back.
+
+mod ask;
+mod client;
+mod failure;
+mod write;
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
+use tokio::runtime::Runtime;
+
+pub use self::client::{Login, Patience};
+use self::failure::{Trouble, status};
+use self::write::Condition;
+use super::location::S3Location;
+use super::store::{Fetch, Listed, StoreError};
+use crate::layout::{Key, MANIFESTS};
+use crate::limits;
+use crate::time::Timestamp;
+
+/// A place in a bucket.
+#[derive(Debug)]
+pub struct S3Store {
+    runtime: &'static Runtime,
+    client: Client,
+    place: S3Location,
+    patience: Patience,
+    /// Whether the store knows `x-amz-checksum-sha256`; taken as given until it refuses it.
+    checksums: AtomicBool,
+    /// What it makes of `If-None-Match`, once probed.
+    condition: OnceLock<Condition>,
+}
+
+impl S3Store {
+    /// Opens a place in a bucket with the standard credential chain. Asks nothing of the store.
+    pub fn open(place: &S3Location) -> Result<Self, StoreError> {
+        Self::open_as(place, Login::Chain, Patience::from_environment())
+    }
+
+    /// Opens it with credentials and patience of one's own.
+    pub fn open_as(
+        place: &S3Location,
+        login: Login,
+        patience: Patience,
+    ) -> Result<Self, StoreError> {
+        let place = place.completed(|name| std::env::var(name).ok())?;
+        let runtime = runtime().map_err(|source| StoreError::Io {
+            operation: "start threads".to_owned(),
+            place: describe(&place),
+            source: std::io::Error::new(source.kind(), source.to_string()),
+        })?;
+        let client = runtime.block_on(client::connect(&place, login, &patience))?;
+        Ok(Self {
+            runtime,
+            client,
+            place,
+            patience,
+            checksums: AtomicBool::new(true),
+            condition: OnceLock::new(),
+        })
+    }
+
+    fn name(&self, name: &str) -> String {
+        match self.place.prefix.as_str() {
+            "" => name.to_owned(),
+            prefix => format!("{prefix}/{name}"),
+        }
+    }
+
+    fn trouble(&self, operation: String) -> Trouble<'_> {
+        Trouble {
+            operation,
+            place: &self.place,
+        }
+    }
+
+    async fn list_pages(
+        &self,
+        prefix: &str,
+        each: &mut dyn FnMut(Listed),
+    ) -> Result<(), StoreError> {
+        let failed = || self.trouble(format!("list `{prefix}`"));
+        let base = self.name("");
+        let mut count = 0;
+        let mut token: Option<String> = None;
+        loop {
+            let page = self.client.list_objects_v2().bucket(&self.place.bucket);
+            let page = page
+                .prefix(self.name(prefix))
+                .set_continuation_token(token.clone());
+            let page = page.send().await.map_err(|error| failed().sdk(error))?;
+            for object in page.contents() {
+                let Some(name) = object.key().and_then(|key| key.strip_prefix(&base)) else {
+                    continue;
+                };
+                if name.is_empty() {
+                    continue; // the folder itself, as some consoles make it
+                }
+                count += 1;
+                if count > limits::OBJECTS {
+                    return Err(failed().answer("there is no end to its list"));
+                }
+                each(Listed {
+                    name: name.to_owned(),
+                    size: object
+                        .size()
+                        .and_then(|size| size.try_into().ok())
+                        .unwrap_or(0),
+                });
+            }
+            if page.is_truncated() != Some(true) {
+                return Ok(());
+            }
+            let next = page.next_continuation_token().map(str::to_owned);
+            if next.is_none() || next == token {
+                return Err(failed().answer("its list breaks off without saying where to go on"));
+            }
+            token = next;
+        }
+    }
+
+    /// One GET, again where the body breaks off: the SDK tries again only until the headers are there.
+    async fn read(&self, key: &Key, limit: u64, into: &mut Vec<u8>) -> Result<bool, StoreError> {
+        let mut attempt = 1;
+        loop {
+            match self.read_once(key, limit, into).await {
+                Ok(found) => return Ok(found),
+                Err(Broken::Body(_)) if attempt < self.patience.attempts => {
+                    tracing::debug!(%key, attempt, "the body broke off; reading it again");
+                    self.pause(attempt).await;
+                    attempt += 1;
+                }
+                Err(Broken::Request(error) | Broken::Body(error)) => return Err(error),
+            }
+        }
+    }
+
+    async fn read_once(&self, key: &Key, limit: u64, into: &mut Vec<u8>) -> Result<bool, Broken> {
+        into.clear();
+        let failed = || self.trouble(format!("read `{key}`"));
+        let request = self.client.get_object().bucket(&self.place.bucket);
+        let mut found = match request.key(self.name(&key.to_string())).send().await {
+            Ok(found) => found,
+            Err(error) if is_absent(&error) => return Ok(false),
+            Err(error) => return Err(Broken::Request(failed().sdk(error))),
+        };
+        let most = usize::try_from(limit.saturating_add(1)).unwrap_or(usize::MAX);
+        let said = found
+            .content_length()
+            .and_then(|length| length.try_into().ok());
+        into.try_reserve(said.unwrap_or(0).min(most))
+            .map_err(|error| Broken::Request(failed().io(std::io::Error::other(error))))?;
+        while let Some(piece) = found.body.next().await {
+            let piece = piece.map_err(|error| Broken::Body(failed().unreachable(error)))?;
+            let room = most - into.len();
+            into.extend_from_slice(&piece[..piece.len().min(room)]);
+            if into.len() == most {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    fn knows_checksums(&self) -> bool {
+        self.checksums.load(Ordering::Relaxed)
+    }
+
+    async fn pause(&self, attempt: u32) {
+        tokio::time::sleep(self.patience.pause(attempt)).await;
+    }
+}
+
+/// Where a GET broke off.
+enum Broken {
+    /// Before the body, after the SDK's own tries.
+    Request(StoreError),
+    /// Within the body.
+    Body(StoreError),
+}
+
+impl Fetch for S3Store {
+    fn describe(&self) -> String {
+        describe(&self.place)
+    }
+
+    fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
+        self.runtime.block_on(self.list_pages(prefix, each))
+    }
+
+    fn get(&self, key: &Key, limit: u64, into: &mut Vec<u8>) -> Result<bool, StoreError> {
+        let read = self.runtime.block_on(self.read(key, limit, into));
+        if !matches!(read, Ok(true)) {
+            into.clear();
+        }
+        read
+    }
+
+    /// The `Date` of an answer to a short list.
+    fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        let date = ask::Date::default();
+        let request = self.client.list_objects_v2().bucket(&self.place.bucket);
+        let request = request.prefix(self.name(MANIFESTS)).max_keys(1).customize();
+        let sent = self
+            .runtime
+            .block_on(request.interceptor(date.clone()).send());
+        match sent {
+            // A server whose clock is far from ours refuses the signature, and that is worth knowing.
+            Err(error) if error.code() != Some("RequestTimeTooSkewed") => {
+                Err(self.trouble("ask for the time".to_owned()).sdk(error))
+            }
+            _ => Ok(date.seen()),
+        }
+    }
+}
+
+/// There is no such object. `false` for a missing bucket, where the server tells them apart.
+fn is_absent<E: aws_sdk_s3::error::ProvideErrorMetadata>(
+    error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>,
+) -> bool {
+    status(error) == Some(404) && error.code() != Some("NoSuchBucket")
+}
+
+/// The store in words: `s3://bucket/prefix at https://…`.
+fn describe(place: &S3Location) -> String {
+    match (&place.endpoint, &place.region) {
+        (Some(endpoint), _) => format!("{place} at {endpoint}"),
+        (None, Some(region)) => format!("{place} in {region}"),
+        (None, None) => place.to_string(),
+    }
+}
+
+/// The SDK's threads, started at the first use of a store.
+fn runtime() -> Result<&'static Runtime, &'static std::io::Error> {
+    static RUNTIME: OnceLock<Result<Runtime, std::io::Error>> = OnceLock::new();
+    let start = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("s3")
+            .enable_all()
+            .build()
+    };
+    RUNTIME.get_or_init(start).as_ref()
+}

@@ -1,0 +1,42 @@
+//! Whether everything is fit for a run, one line each, without changing anything.
+
+use mimeograph_manifest::failure::Failure;
+use mimeograph_manifest::io::checks::Checks;
+use mimeograph_manifest::io::config::Config;
+use mimeograph_manifest::io::listing::Listing;
+use mimeograph_manifest::io::location::StoreLocation;
+use mimeograph_manifest::io::{clock, keys};
+
+use crate::ledger::Ledger;
+use crate::open;
+
+/// Looks at keys, `oc-mirror`, folders, state, store and clock.
+pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Checks {
+    let mut checks = Checks::default();
+    checks.note("config", &config.file().display().to_string());
+    checks.run("trusted keys", || {
+        let trusted = keys::trusted(config)?;
+        let ids: Vec<_> = trusted.ids().iter().map(ToString::to_string).collect();
+        Ok((format!("{} (threshold {})", ids.join(", "), trusted.threshold()), ()))
+    });
+    checks.run("target", || Ok((config.target()?.as_str().to_owned(), ())));
+    checks.oc_mirror(config, None);
+    checks.folders(config);
+    let ledger = checks.run("state", || {
+        let ledger = Ledger::read(&config.artefacts.metadata_dir)?;
+        let says = ledger.mark().map_or("nothing applied yet".to_owned(), |mark| format!("bundle {mark} is applied"));
+        Ok((says, ledger))
+    });
+    checks.run("store", || {
+        let store = location?.open_to_read()?;
+        let listing = Listing::of(&*store)?;
+        let newest = listing.newest().map_or("no bundles yet".to_owned(), |n| format!("newest bundle {n}"));
+        Ok((format!("{}, {newest}", store.describe()), ()))
+    });
+    checks.run("clock", || {
+        let now = clock::now();
+        open::accept(&[], None, &config.trust, ledger.and_then(|ledger| ledger.latest), now)?;
+        Ok((now.to_string(), ()))
+    });
+    checks
+}

@@ -1,0 +1,81 @@
+//! Verified files that `oc-mirror` is not given: local ones go to where the image set names them,
+//! extra ones to `artefacts.extraDir`, generated cluster resources to `artefacts.resourcesDir`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
+use mimeograph_manifest::io::disk::{self, Action, DiskError};
+use mimeograph_manifest::manifest::{Manifest, Role};
+
+/// The two sides keep local files in different places.
+#[derive(Debug, thiserror::Error)]
+#[error("the bundle's local files belong in `{theirs}`, but `mirror.localDir` is `{ours}`")]
+struct LocalDirError {
+    theirs: String,
+    ours: String,
+}
+
+impl Fault for LocalDirError {
+    fn id(&self) -> ErrorId {
+        ErrorId::LocalDirDiffers
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("set the same `mirror.localDir` on both sides: the image set names these files by their full path".into())
+    }
+}
+
+/// Refuses where the image set's local paths would not be found here.
+pub fn check_local_dir(manifest: &Manifest, local_dir: &Path) -> Result<(), Failure> {
+    let ours = local_dir.display().to_string();
+    if manifest.files(Role::Local).next().is_some() && manifest.local_dir != ours {
+        return Err(LocalDirError { theirs: manifest.local_dir.clone(), ours }.into());
+    }
+    Ok(())
+}
+
+/// Puts the files of `role`, staged in `from`, below `to`, each in one step.
+pub fn deliver(manifest: &Manifest, role: Role, from: &Path, to: &Path) -> Result<usize, Failure> {
+    let mut count = 0;
+    for file in manifest.files(role) {
+        let target = to.join(file.name.as_str());
+        if let Some(folder) = target.parent() {
+            disk::create_folder(folder, 0o755)?;
+        }
+        copy_in_one_step(&from.join(file.name.as_str()), &target)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn copy_in_one_step(from: &Path, to: &Path) -> Result<(), Failure> {
+    let folder = to.parent().unwrap_or(Path::new("."));
+    let failed = |source: io::Error| DiskError::new(Action::Create, to, source);
+    let mut beside = tempfile::Builder::new().prefix(".").suffix(".tmp").tempfile_in(folder).map_err(failed)?;
+    let mut source = fs::File::open(from).map_err(|source| DiskError::new(Action::Read, from, source))?;
+    io::copy(&mut source, &mut beside).map_err(failed)?;
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    beside.as_file().set_permissions(readable).map_err(failed)?;
+    beside.as_file().sync_all().map_err(failed)?;
+    beside.persist(to).map_err(|error| failed(error.error))?;
+    Ok(disk::sync_folder(folder)?)
+}
+
+/// Moves generated cluster resources into a folder of their own, in place of what lay there.
+pub fn keep_resources(generated: &Path, to: &Path) -> Result<Option<PathBuf>, Failure> {
+    if !generated.is_dir() {
+        return Ok(None);
+    }
+    if to.exists() {
+        fs::remove_dir_all(to).map_err(|source| DiskError::new(Action::Remove, to, source))?;
+    }
+    disk::create_folder(to, 0o755)?;
+    for entry in fs::read_dir(generated).map_err(|source| DiskError::new(Action::Read, generated, source))?.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            copy_in_one_step(&entry.path(), &to.join(entry.file_name()))?;
+        }
+    }
+    Ok(Some(to.to_owned()))
+}

@@ -1,0 +1,172 @@
+//! Chunks -> files in a private folder: bound, hash, decompress within the signed size, hash again,
+//! write at the offset. What an earlier run left is hashed again and not fetched twice.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mimeograph_manifest::chunk::Chunk;
+use mimeograph_manifest::digest::Digest;
+use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
+use mimeograph_manifest::io::fetched;
+use mimeograph_manifest::io::interrupt::Interrupt;
+use mimeograph_manifest::io::store::Fetch;
+use mimeograph_manifest::manifest;
+
+/// Why files cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum StagingError {
+    /// The folder or a file in it.
+    #[error("failed to write `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// SIGTERM or SIGINT.
+    #[error("stopped by a signal while fetching")]
+    Interrupted,
+}
+
+impl Fault for StagingError {
+    fn id(&self) -> ErrorId {
+        match self {
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => ErrorId::NoSpace,
+            Self::Write { source, .. }
+                if matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
+            {
+                ErrorId::CannotCreate
+            }
+            Self::Write { .. } => ErrorId::Io,
+            Self::Interrupted => ErrorId::Interrupted,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Interrupted => Some("run it again: what was fetched is not fetched twice".into()),
+            Self::Write { .. } => None,
+        }
+    }
+}
+
+/// How to fetch.
+#[derive(Clone, Copy)]
+pub struct Pace<'a> {
+    /// Chunks on their way at once.
+    pub parallel: usize,
+    /// Tells when to stop.
+    pub interrupt: &'a Interrupt,
+    /// Hears of every raw byte.
+    pub progress: &'a (dyn Fn(u64) + Sync),
+}
+
+/// One chunk of one file, and where it belongs.
+struct Piece<'a> {
+    file: &'a manifest::File,
+    target: Option<usize>,
+    chunk: &'a Chunk,
+    offset: u64,
+}
+
+/// Puts files together below `folder`, under their names.
+pub fn fetch(store: &dyn Fetch, files: &[&manifest::File], folder: &Path, pace: Pace<'_>) -> Result<(), Failure> {
+    let mut targets = Vec::new();
+    for file in files {
+        targets.push(target(&folder.join(file.name.as_str()), file.size)?);
+    }
+    work(store, &pieces(files, true), &targets, pace)?;
+    for (file, target) in files.iter().zip(&targets) {
+        let path = folder.join(file.name.as_str());
+        target.file.sync_all().map_err(|source| StagingError::Write { path, source })?;
+    }
+    Ok(())
+}
+
+/// Checks every chunk of files without keeping anything.
+pub fn check(store: &dyn Fetch, files: &[&manifest::File], pace: Pace<'_>) -> Result<(), Failure> {
+    work(store, &pieces(files, false), &[], pace)
+}
+
+fn pieces<'a>(files: &[&'a manifest::File], keep: bool) -> Vec<Piece<'a>> {
+    let mut pieces = Vec::new();
+    for (number, file) in files.iter().enumerate() {
+        let mut offset = 0;
+        for chunk in &file.chunks {
+            pieces.push(Piece { file, target: keep.then_some(number), chunk, offset });
+            offset += chunk.raw_size;
+        }
+    }
+    pieces
+}
+
+/// A file that is being put together.
+struct Target {
+    path: PathBuf,
+    file: File,
+    /// An earlier run left something: it may be right.
+    is_old: bool,
+}
+
+fn target(path: &Path, size: u64) -> Result<Target, StagingError> {
+    let failed = |source| StagingError::Write { path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    }
+    let is_old = path.exists();
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = opened.map_err(failed)?;
+    file.set_len(size).map_err(failed)?;
+    Ok(Target { path: path.to_owned(), file, is_old })
+}
+
+fn work(store: &dyn Fetch, pieces: &[Piece<'_>], targets: &[Target], pace: Pace<'_>) -> Result<(), Failure> {
+    let next = AtomicUsize::new(0);
+    let worker = || -> Result<(), Failure> {
+        let (mut stored, mut raw) = (Vec::new(), Vec::new());
+        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = if pace.interrupt.is_raised() {
+                Err(StagingError::Interrupted.into())
+            } else {
+                one(store, piece, targets, &mut stored, &mut raw)
+            };
+            // The first error makes the others stop at their next piece.
+            result.inspect_err(|_| next.store(pieces.len(), Ordering::Relaxed))?;
+            (pace.progress)(piece.chunk.raw_size);
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..pace.parallel.max(1)).map(|_| scope.spawn(worker)).collect();
+        // A panic in a worker goes on here, as the bug that it is.
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
+fn one(
+    store: &dyn Fetch,
+    piece: &Piece<'_>,
+    targets: &[Target],
+    stored: &mut Vec<u8>,
+    raw: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    let target = piece.target.map(|number| &targets[number]);
+    if let Some(target) = target.filter(|target| target.is_old) {
+        stored.resize(usize::try_from(piece.chunk.raw_size).unwrap_or_default(), 0);
+        let read = target.file.read_exact_at(stored, piece.offset);
+        if read.is_ok() && Digest::of(stored) == piece.chunk.raw {
+            return Ok(());
+        }
+    }
+    let raw = fetched::chunk(store, piece.file, piece.chunk, stored, raw)?;
+    if let Some(target) = target {
+        let written = target.file.write_all_at(raw, piece.offset);
+        written.map_err(|source| StagingError::Write { path: target.path.clone(), source })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! The disconnected side: store -> verified manifest -> turn -> verified bundle -> `oc-mirror` -> registry.
+//!
+//! ```text
+//!      store
+//!        |  open       list, read bounded, verify signatures over the exact bytes, then parse
+//!        v
+//!  Verified<Manifest>
+//!        |  ledger     stream, chain, fork, rollback, gap: whose turn is it
+//!        v
+//!       Turn
+//!        |  verified   image set and inventory first; room; then every chunk: bound, hash, decompress,
+//!        |             hash; every archive read to its end, compared with the signed inventory
+//!        v
+//!  VerifiedBundle
+//!        |  load       oc-mirror, disk to mirror, in a folder that holds this and nothing else;
+//!        |             judged; every destination asked for its signed digest
+//!        v
+//!      state           recorded last
+//! ```
+
+pub mod check;
+pub mod cli;
+mod deliver;
+mod fetch;
+mod ledger;
+pub mod list;
+mod load;
+mod oc_mirror;
+mod open;
+pub mod populate;
+mod read;
+pub mod registries;
+pub mod registry;
+pub mod unpack;
+pub mod verified;
+pub mod verify;

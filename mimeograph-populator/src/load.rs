@@ -1,0 +1,352 @@
+//! Verified bundle -> `oc-mirror`, disk to mirror -> judged -> every destination asked for its digest.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
+use mimeograph_manifest::io::config::Config;
+use mimeograph_manifest::io::disk::{self, Action, DiskError};
+use mimeograph_manifest::io::interrupt::Interrupt;
+use mimeograph_manifest::io::oc_mirror::attempts::{self, Attempt};
+use mimeograph_manifest::io::oc_mirror::auth::Credentials;
+use mimeograph_manifest::io::oc_mirror::environment::Surroundings;
+use mimeograph_manifest::io::oc_mirror::error_files::{self, Ours};
+use mimeograph_manifest::io::oc_mirror::log::LogLine;
+use mimeograph_manifest::io::oc_mirror::outcome::{Outcome, Partial, judge};
+use mimeograph_manifest::io::oc_mirror::port::Port;
+use mimeograph_manifest::io::oc_mirror::private::{ForRun, PrivateDir};
+use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
+use mimeograph_manifest::io::oc_mirror::residue;
+use mimeograph_manifest::io::oc_mirror::summary::LogSummary;
+use mimeograph_manifest::io::process::{self, Limits, Spec};
+use mimeograph_manifest::manifest::{Generation, Missing, Role};
+
+use crate::deliver;
+use crate::oc_mirror::DiskToMirror;
+use crate::registries;
+use crate::registry::{Mapped, Registry, Tls, Wanted, parse_mapping};
+use crate::verified::VerifiedBundle;
+
+/// Between SIGTERM and SIGKILL.
+const GRACE: Duration = Duration::from_secs(20);
+/// Destinations asked at once.
+const ASKED_AT_ONCE: usize = 8;
+
+/// What a load needs besides the bundle.
+#[derive(Debug)]
+pub struct Loader<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// The program.
+    pub oc_mirror: &'a OcMirror,
+    /// v2's cache.
+    pub cache: PathBuf,
+    /// Tells when to stop.
+    pub interrupt: &'a Interrupt,
+}
+
+/// What came of a load.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Destinations that answered with the signed digest.
+    pub confirmed: usize,
+    /// v1: destinations that are there, whose digest v1 makes anew.
+    pub rebuilt: usize,
+    /// Where the generated cluster resources were put.
+    pub resources: Option<PathBuf>,
+    /// `oc-mirror`'s exit status.
+    pub status: i32,
+}
+
+/// Why a bundle is not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The target does not hold what was signed.
+    #[error("{count} of {total} destinations in the target do not answer with the signed digest: {first}")]
+    Target {
+        /// How many do not.
+        count: usize,
+        /// How many there are.
+        total: usize,
+        /// The first few of them.
+        first: String,
+    },
+    /// `oc-mirror` did not say where things go.
+    #[error("`oc-mirror` computed no destinations for this bundle")]
+    NoDestinations,
+    /// It computed one for an image that was not signed.
+    #[error("`oc-mirror` would take `{repository}:{tag}` from its cache, which no signed inventory names")]
+    Unsigned {
+        /// The repository in the cache.
+        repository: String,
+        /// The tag there.
+        tag: String,
+    },
+}
+
+impl Fault for LoadError {
+    fn id(&self) -> ErrorId {
+        ErrorId::TargetMismatch
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(
+            match self {
+                Self::Target { .. } => "look at the log above; the bundle counts as not applied, and is loaded again by the next run",
+                Self::NoDestinations | Self::Unsigned { .. } => {
+                    "compare the versions of `oc-mirror` on both sides; the bundle counts as not applied"
+                }
+            }
+            .into(),
+        )
+    }
+}
+
+impl Loader<'_> {
+    /// Loads a bundle, again where that may help, and confirms it. Nothing but a [`VerifiedBundle`] gets here.
+    pub fn load(&self, bundle: &VerifiedBundle) -> Result<Loaded, Failure> {
+        let settings = &self.config.mirror.oc_mirror;
+        let resources_to = self.config.artefacts.resources_dir.join(bundle.manifest().sequence.padded());
+        let status = attempts::run(settings, self.interrupt, |attempt, timeout| {
+            remove_working(&bundle.archives())?;
+            residue::purge_uploads(&self.cache)?;
+            let run = self.run(bundle, attempt, timeout, Purpose::Load)?;
+            self.judge(bundle, &run)
+        })?;
+        let generated = bundle.archives().join("working-dir").join("cluster-resources");
+        let resources = deliver::keep_resources(&generated, &resources_to)?;
+        let (confirmed, rebuilt) = match bundle.generation() {
+            Generation::V2 => (self.confirm(bundle)?, 0),
+            Generation::V1 => self.confirm_v1(bundle)?,
+        };
+        Ok(Loaded { confirmed, rebuilt, resources, status })
+    }
+
+    fn judge(&self, bundle: &VerifiedBundle, run: &Run) -> Result<i32, Attempt> {
+        let errors = match (bundle.generation(), &run.summary.begun) {
+            // Those of the connected side arrive in the archives; ours have the stamp of our log or later.
+            (Generation::V2, Some(begun)) => error_files::read(&bundle.archives(), Ours::Since(begun))?,
+            _ => Vec::new(),
+        };
+        let outcome = judge(bundle.generation(), self.oc_mirror.minor, &run.ended, &run.summary, &errors);
+        match &outcome {
+            Outcome::Clean | Outcome::NothingToDo => Ok(0),
+            Outcome::Partial(partial) if is_signed_so(bundle, partial) => Ok(partial.status),
+            _ => match outcome.error() {
+                Some(error) => Err(Attempt { failure: error.into(), may_pass: outcome.is_retryable() }),
+                None => Ok(0),
+            },
+        }
+    }
+
+    /// Asks `oc-mirror` itself where everything goes, and the target whether it is there.
+    ///
+    /// The dry run gets an archive without entries: what it needs was extracted by the load, and the real
+    /// archives would be extracted once more.
+    fn confirm(&self, bundle: &VerifiedBundle) -> Result<usize, Failure> {
+        const END_OF_TAR: [u8; 1024] = [0; 1024];
+        for file in bundle.manifest().files(Role::Archive) {
+            let path = bundle.archives().join(file.name.as_str());
+            fs::remove_file(&path).map_err(|source| DiskError::new(Action::Remove, &path, source))?;
+        }
+        disk::write_durably(&bundle.archives().join("mirror_000001.tar"), &END_OF_TAR, 0o600)?;
+        let run = attempts::run(&self.config.mirror.oc_mirror, self.interrupt, |attempt, timeout| {
+            let run = self.run(bundle, attempt, timeout, Purpose::DryRun)?;
+            self.judge(bundle, &run)?;
+            Ok(run)
+        })?;
+        let path = bundle.archives().join("working-dir/dry-run/mapping.txt");
+        let text = disk::read_bounded(&path, 256 << 20)?;
+        let mapped = parse_mapping(&String::from_utf8_lossy(&text), run.port)?;
+        let wanted = self.wanted(bundle, mapped)?;
+        self.ask(&wanted)
+    }
+
+    fn wanted(&self, bundle: &VerifiedBundle, mapped: Vec<Mapped>) -> Result<Vec<Wanted>, Failure> {
+        let lacks = lacking(bundle);
+        let mut wanted = Vec::new();
+        for destination in mapped {
+            let Mapped { repository, tag, target_repository, target_tag } = destination;
+            let Some(digest) = bundle.inventory().structure.resolve(&repository, &tag) else {
+                if lacks.is_empty() {
+                    return Err(LoadError::Unsigned { repository, tag }.into());
+                }
+                continue;
+            };
+            wanted.push(Wanted { repository: target_repository, tag: target_tag, digest });
+        }
+        if wanted.is_empty() && lacks.is_empty() {
+            return Err(LoadError::NoDestinations.into());
+        }
+        Ok(wanted)
+    }
+
+    /// v1 puts every tag of the archive under the target's namespace; catalogues it builds anew.
+    fn confirm_v1(&self, bundle: &VerifiedBundle) -> Result<(usize, usize), Failure> {
+        let namespace = self.config.target()?.namespace().to_owned();
+        let join = |repository: &str| match namespace.as_str() {
+            "" => repository.to_owned(),
+            namespace => format!("{namespace}/{repository}"),
+        };
+        let structure = &bundle.inventory().structure;
+        let wanted: Vec<_> = structure
+            .repositories
+            .iter()
+            .flat_map(|(name, repository)| {
+                repository.tags.iter().map(move |(tag, digest)| (name, tag, digest))
+            })
+            .map(|(name, tag, digest)| Wanted { repository: join(name), tag: tag.clone(), digest: *digest })
+            .collect();
+        if !bundle.imageset().has_operators() {
+            return Ok((self.ask(&wanted)?, 0));
+        }
+        let registry = self.registry()?;
+        let mut rebuilt = 0;
+        for destination in &wanted {
+            if registry.digest(&destination.repository, &destination.tag)?.is_none() {
+                let first = format!("{}:{}", destination.repository, destination.tag);
+                return Err(LoadError::Target { count: 1, total: wanted.len(), first }.into());
+            }
+            rebuilt += 1;
+        }
+        Ok((0, rebuilt))
+    }
+
+    fn ask(&self, wanted: &[Wanted]) -> Result<usize, Failure> {
+        let confirmed = self.registry()?.confirm(wanted.iter().cloned(), ASKED_AT_ONCE)?;
+        if confirmed.mismatches.is_empty() {
+            return Ok(confirmed.count);
+        }
+        let first: Vec<_> = confirmed.mismatches.iter().take(5).map(ToString::to_string).collect();
+        let (count, total) = (confirmed.mismatches.len(), wanted.len());
+        Err(LoadError::Target { count, total, first: first.join("; ") }.into())
+    }
+
+    fn registry(&self) -> Result<Registry, Failure> {
+        let around = Surroundings::of_this_process();
+        let credentials = Credentials::find(self.config.auth_file()?.map(|file| &**file), &around)?;
+        let tls = if self.config.mirror.oc_mirror.target_tls_verify { Tls::Verify } else { Tls::Skip };
+        Ok(Registry::open(self.config.target()?.host(), tls, credentials.json())?)
+    }
+
+    fn run(
+        &self,
+        bundle: &VerifiedBundle,
+        attempt: u32,
+        timeout: Duration,
+        purpose: Purpose,
+    ) -> Result<Run, Failure> {
+        let settings = &self.config.mirror.oc_mirror;
+        let bundle_dir = self.config.artefacts.bundle_dir.to_path_buf();
+        let v2 = bundle.generation() == Generation::V2;
+        let around = Surroundings::of_this_process();
+        let credentials = Credentials::find(self.config.auth_file()?.map(|file| &**file), &around)?;
+        let mut private = PrivateDir::fresh(&bundle_dir.join("3"), &credentials, &around)?;
+        let port = Port::choose(&[])?;
+        if v2 {
+            // It must not reach the source: what it would ask there is answered by its own cache.
+            let text = registries::for_load(&bundle.imageset().source_hosts(), &around, port.number)?;
+            private.set_registries(&text)?;
+        }
+        let imageset = private.work().join("imageset.yaml");
+        disk::write_durably(&imageset, bundle.imageset_bytes(), 0o600)?;
+        let from = if v2 { bundle.from() } else { bundle.archives().display().to_string() };
+        let command = DiskToMirror {
+            generation: bundle.generation(),
+            kind: bundle.manifest().kind,
+            imageset: &imageset,
+            from: &from,
+            target: self.config.target()?,
+            cache: &self.cache,
+            port: &port,
+            auth_file: &private.auth_file(),
+            target_tls_verify: settings.target_tls_verify,
+            attempt,
+            dry_run: purpose == Purpose::DryRun,
+            extra: &settings.extra_args,
+        };
+        let cache_by_variable = v2 && !self.oc_mirror.has("--cache-dir");
+        let for_run = ForRun {
+            port: v2.then_some(&port),
+            cache: cache_by_variable.then_some(self.cache.as_path()),
+            added: Some(&settings.env),
+        };
+        let spec = Spec {
+            program: self.oc_mirror.path.clone(),
+            args: command.arguments(self.oc_mirror),
+            env: private.environment(&around, &for_run),
+            dir: if v2 { bundle_dir } else { private.work() },
+        };
+        tracing::info!(version = self.oc_mirror.version, attempt = attempt + 1, "oc-mirror: {}", purpose.as_str());
+        let limits = Limits { timeout, grace: GRACE, interrupt: self.interrupt.clone() };
+        let mut summary = LogSummary::default();
+        let mut on_line = |line: process::Line| {
+            summary.take(&line.text);
+            LogLine::parse(&line.text).pass_on();
+        };
+        let ended = process::run(&spec, &mut on_line, &limits)?;
+        if !v2 && purpose == Purpose::Load {
+            keep_v1_results(&private.work(), &bundle.archives())?;
+        }
+        Ok(Run { ended, summary, port: port.number })
+    }
+}
+
+/// What `oc-mirror` is run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Load,
+    DryRun,
+}
+
+impl Purpose {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Load => "disk to mirror",
+            Self::DryRun => "where everything went (dry run)",
+        }
+    }
+}
+
+/// A run that is over.
+struct Run {
+    ended: process::Ended,
+    summary: LogSummary,
+    port: u16,
+}
+
+/// The images that the manifest itself says are missing.
+fn lacking(bundle: &VerifiedBundle) -> Vec<&str> {
+    let lacks = bundle.manifest().incomplete.iter().filter(|lack| lack.reason == Missing::Image);
+    lacks.map(|lack| lack.reference.as_str()).collect()
+}
+
+/// A failure is accepted only for what the signed manifest lists as missing.
+fn is_signed_so(bundle: &VerifiedBundle, partial: &Partial) -> bool {
+    let lacks = lacking(bundle);
+    partial.is_of_single_images() && partial.failed.iter().all(|image| lacks.contains(&image.reference.as_str()))
+}
+
+/// What an earlier attempt extracted is made anew by each load.
+fn remove_working(archives: &Path) -> Result<(), Failure> {
+    let working = archives.join("working-dir");
+    match fs::remove_dir_all(&working) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(DiskError::new(Action::Remove, &working, source).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// v1 writes its cluster resources below its working directory: they go to where v2's are looked for.
+fn keep_v1_results(work: &Path, archives: &Path) -> Result<(), Failure> {
+    let to = archives.join("working-dir/cluster-resources");
+    let Ok(entries) = fs::read_dir(work.join("oc-mirror-workspace")) else { return Ok(()) };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("results-") {
+            deliver::keep_resources(&entry.path(), &to)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Store -> manifests whose signatures were verified: what may be looked at at all.
+
+use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
+use mimeograph_manifest::io::config::Trust;
+use mimeograph_manifest::io::listing::Listing;
+use mimeograph_manifest::io::store::Fetch;
+use mimeograph_manifest::key::TrustedKeys;
+use mimeograph_manifest::manifest::Manifest;
+use mimeograph_manifest::name::Sequence;
+use mimeograph_manifest::signed::{Verified, VerifyError};
+use mimeograph_manifest::time::Timestamp;
+
+/// What a store holds for us.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// Verified manifests, oldest first.
+    pub manifests: Vec<Verified<Manifest>>,
+    /// Bundles whose signatures are not all there yet.
+    pub arriving: Vec<(Sequence, VerifyError)>,
+    /// Objects that are not ours.
+    pub foreign: Vec<String>,
+}
+
+/// Why a manifest that was verified is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// For others.
+    #[error("bundle {sequence} is for {audience}, and this enclave is {enclave}")]
+    Audience {
+        /// The bundle.
+        sequence: Sequence,
+        /// Whom it is for.
+        audience: String,
+        /// Who we are.
+        enclave: String,
+    },
+    /// Made after now.
+    #[error("bundle {sequence} was made at {created}, but it is {now} here")]
+    Future {
+        /// The bundle.
+        sequence: Sequence,
+        /// When it says it was made.
+        created: Timestamp,
+        /// Our clock.
+        now: Timestamp,
+    },
+    /// Our clock went back.
+    #[error("the clock says {now}, but a bundle of {latest} was accepted before")]
+    Behind {
+        /// Our clock.
+        now: Timestamp,
+        /// The latest accepted.
+        latest: Timestamp,
+    },
+    /// No longer to be accepted.
+    #[error("the newest bundle, {sequence}, expired at {expires}")]
+    Expired {
+        /// The bundle.
+        sequence: Sequence,
+        /// When.
+        expires: Timestamp,
+    },
+}
+
+impl Fault for OpenError {
+    fn id(&self) -> ErrorId {
+        match self {
+            Self::Audience { .. } => ErrorId::WrongAudience,
+            Self::Future { .. } | Self::Behind { .. } => ErrorId::Clock,
+            Self::Expired { .. } => ErrorId::Expired,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(
+            match self {
+                Self::Audience { .. } => "correct `enclave` here, or `stream.audience` on the connected side",
+                Self::Future { .. } | Self::Behind { .. } => "compare the clocks of both sides, and set the wrong one",
+                Self::Expired { .. } => "run the bundler again and carry what it publishes",
+            }
+            .into(),
+        )
+    }
+}
+
+/// Reads the manifests from `from` on (all, where it is `None`), and the newest in any case.
+pub fn open(store: &dyn Fetch, listing: &Listing, trusted: &TrustedKeys, from: Option<Sequence>) -> Result<Opened, Failure> {
+    let mut opened = Opened { foreign: listing.foreign.clone(), ..Opened::default() };
+    let newest = listing.newest();
+    for sequence in listing.sequences().filter(|sequence| from.is_none_or(|from| *sequence >= from) || Some(*sequence) == newest) {
+        let Some(signed) = listing.open(store, sequence)? else { continue };
+        match signed.verify(trusted) {
+            Ok(manifest) => {
+                for signer in manifest.disregarded() {
+                    tracing::warn!(%sequence, key = signer, "a signature that does not count lies there");
+                }
+                opened.manifests.push(manifest);
+            }
+            Err(error @ (VerifyError::Unsigned(_) | VerifyError::Pending { .. })) => {
+                tracing::info!(%sequence, "{}", chain(&error));
+                opened.arriving.push((sequence, error));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(opened)
+}
+
+/// Checks audience and time of verified manifests.
+pub fn accept(
+    manifests: &[Verified<Manifest>],
+    enclave: Option<&str>,
+    trust: &Trust,
+    latest: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), OpenError> {
+    let skew = trust.clock_skew.signed();
+    if let Some(latest) = latest.filter(|latest| *latest > now.plus(skew)) {
+        return Err(OpenError::Behind { now, latest });
+    }
+    for manifest in manifests {
+        let sequence = manifest.sequence;
+        let for_us = manifest.audience.is_empty() || manifest.audience.iter().any(|name| Some(name.as_str()) == enclave);
+        if !for_us {
+            let enclave = enclave.unwrap_or("not named").to_owned();
+            return Err(OpenError::Audience { sequence, audience: manifest.audience.join(", "), enclave });
+        }
+        if manifest.created > now.plus(skew) {
+            return Err(OpenError::Future { sequence, created: manifest.created, now });
+        }
+    }
+    match manifests.last() {
+        Some(newest) if newest.expires < now => {
+            Err(OpenError::Expired { sequence: newest.sequence, expires: newest.expires })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,128 @@
+//! `unpack`: verified files for someone who runs `oc-mirror` by hand.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mimeograph_manifest::digest::Hasher;
+use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
+use mimeograph_manifest::inventory::Inventory;
+use mimeograph_manifest::io::console::Progress;
+use mimeograph_manifest::io::disk::{self, Action, DiskError};
+use mimeograph_manifest::io::fetched;
+use mimeograph_manifest::io::interrupt::Interrupt;
+use mimeograph_manifest::io::listing::Listing;
+use mimeograph_manifest::io::store::Fetch;
+use mimeograph_manifest::key::TrustedKeys;
+use mimeograph_manifest::manifest::{Manifest, Role};
+use mimeograph_manifest::name::Sequence;
+use mimeograph_manifest::signed::Verified;
+
+use crate::fetch::{Pace, fetch};
+use crate::verified::check_archives;
+
+/// What is unpacked.
+#[derive(Clone, Copy, Debug)]
+pub struct Unpack<'a> {
+    /// The bundle.
+    pub sequence: Sequence,
+    /// Files of one role alone.
+    pub role: Option<Role>,
+    /// A directory that does not exist yet.
+    pub to: &'a Path,
+    /// Tells when to stop.
+    pub interrupt: &'a Interrupt,
+    /// Chunks on their way at once.
+    pub parallel: usize,
+}
+
+/// Why nothing is unpacked.
+#[derive(Debug, thiserror::Error)]
+enum UnpackError {
+    #[error("`{}` is there already", .0.display())]
+    There(PathBuf),
+    #[error("there is no bundle {0} in the store")]
+    NoBundle(Sequence),
+    #[error("bundle {sequence} has no files of role `{role}`")]
+    NoFiles { sequence: Sequence, role: String },
+}
+
+impl Fault for UnpackError {
+    fn id(&self) -> ErrorId {
+        match self {
+            Self::There(_) => ErrorId::CannotCreate,
+            Self::NoBundle(_) | Self::NoFiles { .. } => ErrorId::InputMissing,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::There(_) => Some("name a directory that does not exist yet".into()),
+            Self::NoBundle(_) => Some("`mimeograph-populator list` shows what there is".into()),
+            Self::NoFiles { .. } => None,
+        }
+    }
+}
+
+/// Unpacks into a folder beside the target, which gets its name only once everything was checked.
+pub fn unpack(request: &Unpack<'_>, store: &dyn Fetch, trusted: &TrustedKeys) -> Result<Verified<Manifest>, Failure> {
+    if request.to.exists() {
+        return Err(UnpackError::There(request.to.to_owned()).into());
+    }
+    let sequence = request.sequence;
+    let signed = Listing::of(store)?.open(store, sequence)?.ok_or(UnpackError::NoBundle(sequence))?;
+    let manifest = signed.verify(trusted)?;
+    let files: Vec<_> =
+        manifest.files.iter().filter(|file| request.role.is_none_or(|role| role == file.role)).collect();
+    if let Some(role) = request.role.filter(|_| files.is_empty()) {
+        let role = serde_json::to_string(&role).unwrap_or_default().replace('"', "");
+        return Err(UnpackError::NoFiles { sequence, role }.into());
+    }
+    let above = request.to.parent().filter(|above| *above != Path::new("")).unwrap_or(Path::new("."));
+    disk::create_folder(above, 0o755)?;
+    let created = |source| DiskError::new(Action::Create, request.to, source);
+    let beside = tempfile::Builder::new().prefix(".unpack-").tempdir_in(above).map_err(created)?;
+    let progress = Progress::begin("unpacking", files.iter().map(|file| file.size).sum());
+    let pace = Pace {
+        parallel: request.parallel,
+        interrupt: request.interrupt,
+        progress: &|bytes| progress.add(bytes),
+    };
+    let mut sums = String::new();
+    for role in [Role::Archive, Role::Imageset, Role::Inventory, Role::History, Role::Local, Role::Extra] {
+        let of_role: Vec<_> = files.iter().copied().filter(|file| file.role == role).collect();
+        // `local` and `extra` names may repeat those of other roles.
+        let folder = match role {
+            Role::Local => "local/",
+            Role::Extra => "extra/",
+            _ => "",
+        };
+        fetch(store, &of_role, &beside.path().join(folder), pace)?;
+        for file in of_role {
+            let name = format!("{folder}{}", file.name);
+            let digest = digest(&beside.path().join(&name))?;
+            // Writing to a text cannot fail.
+            let _ = writeln!(sums, "{digest}  {name}");
+        }
+    }
+    if request.role.is_none_or(|role| role == Role::Archive) {
+        let inventory = manifest.files(Role::Inventory).next().ok_or(UnpackError::NoBundle(sequence))?;
+        let inventory = Inventory::from_bytes(&fetched::small_file(store, inventory)?)?;
+        check_archives(beside.path(), &manifest, &inventory)?;
+    }
+    progress.finish();
+    disk::write_durably(&beside.path().join("SHA256SUMS"), sums.as_bytes(), 0o644)?;
+    fs::rename(beside.path(), request.to).map_err(created)?;
+    // It has its name now, so there is nothing left to remove.
+    let _ = beside.keep();
+    disk::sync_folder(above)?;
+    Ok(manifest)
+}
+
+fn digest(path: &Path) -> Result<mimeograph_manifest::digest::Digest, Failure> {
+    let mut hasher = Hasher::default();
+    let copied = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hasher));
+    copied.map_err(|source| DiskError::new(Action::Read, path, source))?;
+    Ok(hasher.finish())
+}

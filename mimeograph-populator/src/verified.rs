@@ -1,0 +1,277 @@
+//! Turn + chunks -> a verified bundle in a private folder: the only thing that `oc-mirror` may be given.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use mimeograph_manifest::archive::{ArchiveError, Headers, inspect};
+use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
+use mimeograph_manifest::imageset::ImageSet;
+use mimeograph_manifest::inventory::{Inventory, check_closure};
+use mimeograph_manifest::io::disk::{self, Action, DiskError};
+use mimeograph_manifest::io::fetched;
+use mimeograph_manifest::io::store::Fetch;
+use mimeograph_manifest::manifest::{self, Generation, Manifest, Role};
+
+use crate::fetch::{Pace, fetch};
+use crate::ledger::Turn;
+
+/// A bundle of which every byte was verified, in a folder of its own that holds nothing else.
+///
+/// Only [`Previewed::fetch`] makes one. `oc-mirror` takes nothing else:
+///
+/// ```compile_fail
+/// use mimeograph_populator::verified::VerifiedBundle;
+/// let forged = VerifiedBundle { staging: "/tmp/x".into() };
+/// ```
+#[derive(Debug)]
+pub struct VerifiedBundle {
+    staging: PathBuf,
+    turn: Turn,
+    small: Small,
+}
+
+/// The small files, which are verified before the large ones are fetched.
+#[derive(Debug)]
+struct Small {
+    imageset_bytes: Vec<u8>,
+    imageset: ImageSet,
+    inventory_bytes: Vec<u8>,
+    inventory: Inventory,
+}
+
+/// A bundle whose small files were verified: what it needs and changes is known before the rest is fetched.
+#[derive(Debug)]
+pub struct Previewed {
+    turn: Turn,
+    small: Small,
+}
+
+/// There is not room enough.
+#[derive(Debug, thiserror::Error)]
+#[error("{} has {free} bytes free, and bundle {sequence} needs {need}", folder.display())]
+struct NoRoom {
+    folder: PathBuf,
+    free: u64,
+    need: u64,
+    sequence: mimeograph_manifest::name::Sequence,
+}
+
+impl Fault for NoRoom {
+    fn id(&self) -> ErrorId {
+        ErrorId::NoSpace
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("make room there, or point `artefacts.bundleDir` and `artefacts.cacheDir` at a larger volume".into())
+    }
+}
+
+/// The manifest has a file that every bundle must have. Verified manifests do.
+#[derive(Debug, thiserror::Error)]
+#[error("the manifest has no {0}")]
+struct NoFile(&'static str);
+
+impl Fault for NoFile {
+    fn id(&self) -> ErrorId {
+        ErrorId::ManifestMalformed
+    }
+}
+
+impl Previewed {
+    /// Fetches and reads image set and inventory.
+    pub fn of(turn: Turn, store: &dyn Fetch) -> Result<Self, Failure> {
+        let read = |role, what| -> Result<Vec<u8>, Failure> {
+            let file = turn.manifest().files(role).next().ok_or(NoFile(what))?;
+            Ok(fetched::small_file(store, file)?)
+        };
+        let imageset_bytes = read(Role::Imageset, "image set")?;
+        let inventory_bytes = read(Role::Inventory, "inventory")?;
+        let small = Small {
+            imageset: ImageSet::parse(&imageset_bytes)?,
+            inventory: Inventory::from_bytes(&inventory_bytes)?,
+            imageset_bytes,
+            inventory_bytes,
+        };
+        Ok(Self { turn, small })
+    }
+
+    /// The bundle's manifest.
+    pub fn manifest(&self) -> &Manifest {
+        self.turn.manifest()
+    }
+
+    /// What the image set says.
+    pub fn imageset(&self) -> &ImageSet {
+        &self.small.imageset
+    }
+
+    /// Refuses where the folders cannot hold what is to come: staging, and the cache's blobs.
+    pub fn check_room(&self, bundle_dir: &Path, cache: &Path) -> Result<(), Failure> {
+        let staging: u64 = staged(self.manifest()).map(|file| file.size).sum();
+        let blobs: u64 = self.small.inventory.structure.blobs.values().sum();
+        let same = is_same_volume(bundle_dir, cache);
+        let needs = if same { vec![(bundle_dir, staging + blobs)] } else { vec![(bundle_dir, staging), (cache, blobs)] };
+        for (folder, bytes) in needs {
+            let (free, need) = (disk::free_space(folder)?, bytes + bytes / 20);
+            if free < need {
+                let sequence = self.manifest().sequence;
+                return Err(NoRoom { folder: folder.to_owned(), free, need, sequence }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches the rest, reads every archive to its end, and compares it with what was signed.
+    pub fn fetch(self, store: &dyn Fetch, bundle_dir: &Path, pace: Pace<'_>) -> Result<VerifiedBundle, Failure> {
+        let Self { turn, small } = self;
+        let staging = staging(bundle_dir, &turn);
+        private(&staging)?;
+        for (role, folder) in PLACES {
+            let files: Vec<_> = turn.manifest().files(*role).collect();
+            let folder = staging.join(folder);
+            if *role == Role::Archive {
+                // Whatever else lies there would be imported too (contract fact 8).
+                remove_others(&folder, &files)?;
+            }
+            fetch(store, &files, &folder, pace)?;
+        }
+        let bundle = VerifiedBundle { staging, turn, small };
+        bundle.check_archives()?;
+        Ok(bundle)
+    }
+}
+
+/// Where files of each role are staged. Digits: `oc-mirror` refuses many words in paths.
+const PLACES: &[(Role, &str)] = &[(Role::Archive, "1"), (Role::Local, "2"), (Role::Extra, "3")];
+
+/// The files that are staged; image set and inventory are kept in memory, the history is the other side's.
+pub(crate) fn staged(manifest: &Manifest) -> impl Iterator<Item = &manifest::File> {
+    manifest.files.iter().filter(|file| PLACES.iter().any(|(role, _)| *role == file.role))
+}
+
+/// The bundle's folder: digits made of its manifest's digest, so that another try finds what was fetched.
+fn staging(bundle_dir: &Path, turn: &Turn) -> PathBuf {
+    let digest = turn.manifest().digest();
+    let number = digest.as_bytes()[..8].iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    bundle_dir.join(format!("{number:020}"))
+}
+
+fn private(folder: &Path) -> Result<(), Failure> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let closed = made.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o700)));
+    Ok(closed.map_err(|source| DiskError::new(Action::Create, folder, source))?)
+}
+
+fn remove_others(folder: &Path, files: &[&manifest::File]) -> Result<(), Failure> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let is_ours = entry.file_type().is_ok_and(|kind| kind.is_file())
+            && files.iter().any(|file| Some(file.name.as_str()) == entry.file_name().to_str());
+        let removed = match entry.file_type() {
+            _ if is_ours => continue,
+            Ok(kind) if kind.is_dir() => fs::remove_dir_all(&path),
+            _ => fs::remove_file(&path),
+        };
+        removed.map_err(|source| DiskError::new(Action::Remove, &path, source))?;
+    }
+    Ok(())
+}
+
+fn is_same_volume(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let device = |path: &Path| {
+        path.ancestors().find_map(|folder| fs::metadata(folder).ok()).map(|metadata| metadata.dev())
+    };
+    device(a) == device(b)
+}
+
+/// Reads a bundle's archives to their end and compares them with the signed inventory.
+pub(crate) fn check_archives(
+    folder: &Path,
+    manifest: &Manifest,
+    inventory: &Inventory,
+) -> Result<(), Failure> {
+    let generation = manifest.producer.generation;
+    let archives = manifest.files(Role::Archive).map(|file| {
+        let name = file.name.as_str();
+        let opened = File::open(folder.join(name));
+        let file = opened.map_err(|source| ArchiveError::Read { archive: name.into(), source })?;
+        Headers::new(name, generation, file)
+    });
+    let contents = inspect(archives, &mut |_| ())?;
+    Ok(inventory.matches(&contents.structure)?)
+}
+
+impl VerifiedBundle {
+    fn check_archives(&self) -> Result<(), Failure> {
+        check_archives(&self.archives(), self.manifest(), self.inventory())?;
+        let wanted = self.inventory().images.iter().map(|image| image.digest);
+        let members = self.imageset().index_members();
+        Ok(check_closure(&self.inventory().structure, self.turn.before(), wanted, members)?)
+    }
+
+    /// The bundle's manifest.
+    pub fn manifest(&self) -> &Manifest {
+        self.turn.manifest()
+    }
+
+    /// The leave that it was fetched by.
+    pub fn turn(&self) -> &Turn {
+        &self.turn
+    }
+
+    /// v1 or v2.
+    pub fn generation(&self) -> Generation {
+        self.manifest().producer.generation
+    }
+
+    /// The folder that holds the archives and nothing else.
+    pub fn archives(&self) -> PathBuf {
+        self.staging.join("1")
+    }
+
+    /// The same, relative to `bundleDir`: digits only.
+    pub fn from(&self) -> String {
+        let name = self.staging.file_name().unwrap_or_default().to_string_lossy();
+        format!("{name}/1")
+    }
+
+    /// The folder of staged local files.
+    pub fn local(&self) -> PathBuf {
+        self.staging.join("2")
+    }
+
+    /// The folder of staged extra files.
+    pub fn extra(&self) -> PathBuf {
+        self.staging.join("3")
+    }
+
+    /// The image set, byte for byte as it was signed.
+    pub fn imageset_bytes(&self) -> &[u8] {
+        &self.small.imageset_bytes
+    }
+
+    /// What it says.
+    pub fn imageset(&self) -> &ImageSet {
+        &self.small.imageset
+    }
+
+    /// What the archives hold.
+    pub fn inventory(&self) -> &Inventory {
+        &self.small.inventory
+    }
+
+    /// The inventory's exact bytes.
+    pub fn inventory_bytes(&self) -> &[u8] {
+        &self.small.inventory_bytes
+    }
+
+    /// Drops the folder, once the bundle was applied.
+    pub fn discard(self) {
+        if let Err(error) = fs::remove_dir_all(&self.staging) {
+            tracing::warn!(folder = %self.staging.display(), %error, "failed to remove what was staged");
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What goes wrong with an S3 server, and what is said of it.
+
+use std::error::Error;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mimeograph_manifest::digest::Digest;
+use mimeograph_manifest::failure::{ErrorId, Fault as _};
+use mimeograph_manifest::io::location::S3Location;
+use mimeograph_manifest::io::s3::{Login, Patience, S3Store};
+use mimeograph_manifest::io::store::{Fetch as _, Shelve as _, StoreError};
+use mimeograph_manifest::layout::Key;
+use mimeograph_manifest::name::Sequence;
+use mimeograph_tests::s3::S3Server;
+
+use crate::behaviours::{put, put_chunk};
+
+const FIRST: Key = Key::Manifest(Sequence::FIRST);
+
+pub(crate) fn impatient() -> Patience {
+    Patience {
+        attempts: 2,
+        backoff: Duration::from_millis(10),
+        connect: Duration::from_secs(2),
+        answer: Duration::from_secs(2),
+    }
+}
+
+/// Every operation's error.
+fn errors(store: &S3Store) -> Vec<StoreError> {
+    vec![
+        store.list("", &mut |_| ()).unwrap_err(),
+        store.get(&FIRST, 9, &mut Vec::new()).unwrap_err(),
+        put(store, &FIRST, b"{1}").unwrap_err(),
+        store
+            .replace(&FIRST, Bytes::from_static(b"x"), &Digest::of(b"x"))
+            .unwrap_err(),
+        store.refuses_overwrite().unwrap_err(),
+        store.clock().unwrap_err(),
+    ]
+}
+
+/// The error and its causes in one line.
+pub(crate) fn told(error: &StoreError) -> String {
+    let causes = std::iter::successors(Some(error as &dyn Error), |&error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_unreachable() {
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let place = S3Location {
+        bucket: "bucket".to_owned(),
+        endpoint: Some(format!("http://127.0.0.1:{port}")),
+        ..S3Location::default()
+    };
+    let login = Login::Keys {
+        id: "id".to_owned(),
+        secret: "TopSecretValue".to_owned(),
+    };
+    let store = S3Store::open_as(&place, login, impatient()).unwrap();
+    for error in errors(&store) {
+        let told = told(&error);
+        assert_eq!(error.id(), ErrorId::StoreUnreachable, "{told}");
+        for part in ["s3://bucket", &port.to_string(), "Connection refused"] {
+            assert!(told.contains(part), "`{part}` is missing: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_takes_the_connection_and_says_nothing_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = S3Location {
+        bucket: "bucket".to_owned(),
+        endpoint: Some(format!("http://{}", listener.local_addr().unwrap())),
+        ..S3Location::default()
+    };
+    let login = Login::Keys {
+        id: "id".to_owned(),
+        secret: "TopSecretValue".to_owned(),
+    };
+    let patience = Patience {
+        answer: Duration::from_millis(300),
+        ..impatient()
+    };
+    let store = S3Store::open_as(&place, login, patience).unwrap();
+    let error = store.list("", &mut |_| ()).unwrap_err();
+    assert_eq!(error.id(), ErrorId::StoreUnreachable, "{}", told(&error));
+}
+
+/// Answers each request with the next of `answers` and hangs up.
+fn answering(answers: Vec<&'static str>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for answer in answers {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut request = BufReader::new(socket.try_clone().unwrap()).lines();
+            request
+                .find(|line| line.as_ref().is_ok_and(String::is_empty))
+                .unwrap()
+                .unwrap();
+            socket.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn a_body_that_breaks_off_is_read_again_from_the_start() {
+    let broken = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nmani";
+    let whole = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nmanifest";
+    let unwell = "HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let open = |answers| {
+        let place = S3Location {
+            bucket: "bucket".to_owned(),
+            endpoint: Some(answering(answers)),
+            ..S3Location::default()
+        };
+        let login = Login::Keys {
+            id: "id".to_owned(),
+            secret: "TopSecretValue".to_owned(),
+        };
+        S3Store::open_as(&place, login, impatient()).unwrap()
+    };
+    let mut into = Vec::new();
+    assert!(
+        open(vec![broken, unwell, whole])
+            .get(&FIRST, 99, &mut into)
+            .unwrap()
+    );
+    assert_eq!(into, b"manifest");
+
+    let error = open(vec![broken, broken])
+        .get(&FIRST, 99, &mut into)
+        .unwrap_err();
+    assert_eq!(error.id(), ErrorId::StoreUnreachable, "{}", told(&error));
+    assert_eq!(into, b"");
+}
+
+#[test]
+fn a_wrong_secret_is_forbidden_and_not_told() {
+    let server = S3Server::start();
+    let login = Login::Keys {
+        id: server.access_key.clone(),
+        secret: "AnotherSecretValue".to_owned(),
+    };
+    let store = S3Store::open_as(&server.location("x"), login, impatient()).unwrap();
+    for error in errors(&store) {
+        let told = told(&error);
+        assert_eq!(error.id(), ErrorId::StoreForbidden, "{told}");
+        assert!(told.contains("SignatureDoesNotMatch"), "{told}");
+        assert!(!told.contains("SecretValue"), "{told}");
+    }
+}
+
+#[test]
+fn a_missing_bucket_is_a_missing_input() {
+    let server = S3Server::start();
+    let place = S3Location {
+        bucket: "another-bucket".to_owned(),
+        ..server.location("x")
+    };
+    let store = S3Store::open_as(&place, server.login(), impatient()).unwrap();
+    for error in [
+        store.list("", &mut |_| ()).unwrap_err(),
+        store.clock().unwrap_err(),
+    ] {
+        let told = told(&error);
+        assert_eq!(error.id(), ErrorId::InputMissing, "{told}");
+        assert!(
+            told.contains("there is no bucket `another-bucket`"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_server_of_another_kind_is_a_wrong_setting() {
+    let server = S3Server::start();
+    let place = S3Location {
+        endpoint: Some(format!("{}/somewhere/else", server.endpoint)),
+        ..server.location("x")
+    };
+    let store = S3Store::open_as(&place, server.login(), impatient()).unwrap();
+    let error = store.list("", &mut |_| ()).unwrap_err();
+    assert!(!error.id().exit().is_worth_retrying(), "{}", told(&error));
+}
+
+#[test]
+fn a_ca_bundle_that_is_none_is_refused_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let pem =
+        |text: &str| format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+    for (name, content) in [
+        ("empty", String::new()),
+        (
+            "key",
+            "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n".to_owned(),
+        ),
+        ("damaged", pem("????")),
+        ("no-certificate", pem("AAAA")),
+        ("absent", String::new()),
+    ] {
+        let path = folder.path().join(name);
+        if name != "absent" {
+            std::fs::write(&path, content).unwrap();
+        }
+        let place = S3Location {
+            bucket: "bucket".to_owned(),
+            ca_bundle: Some(path),
+            ..S3Location::default()
+        };
+        let error = S3Store::open_as(&place, Login::Chain, impatient()).unwrap_err();
+        assert_eq!(error.id(), ErrorId::ConfigInvalid, "{}", told(&error));
+        assert!(told(&error).contains(name), "{}", told(&error));
+    }
+}
+
+#[test]
+fn a_body_is_sent_plain_with_one_checksum_and_a_condition() {
+    let server = S3Server::start();
+    let store = server.store("x");
+    let key = put_chunk(&store, &vec![7; 3 << 20]);
+    let seen = server.seen();
+    let chunk = |request: &&mimeograph_tests::s3::Seen| request.target.contains("chunks/");
+    let [request] = seen.iter().filter(chunk).collect::<Vec<_>>()[..] else {
+        panic!("one request for one chunk: {seen:?}");
+    };
+    let header = |name: &str| {
+        request
+            .headers
+            .get(name)
+            .map(|value| value.to_str().unwrap())
+    };
+    let Key::Chunk(digest) = key else {
+        unreachable!()
+    };
+    assert_eq!(request.method, "PUT");
+    assert_eq!(header("if-none-match"), Some("*"));
+    assert_eq!(header("content-length"), Some("3145728"));
+    assert_eq!(header("transfer-encoding"), None);
+    assert_eq!(header("content-encoding"), None);
+    assert_eq!(header("x-amz-trailer"), None);
+    assert_eq!(
+        header("x-amz-content-sha256"),
+        Some(digest.to_string().as_str())
+    );
+    let checksums: Vec<_> = request
+        .headers
+        .keys()
+        .filter(|name| name.as_str().contains("checksum"))
+        .collect();
+    assert_eq!(checksums, ["x-amz-checksum-sha256"]);
+}
