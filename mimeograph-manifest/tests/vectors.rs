@@ -82,9 +82,9 @@ fn chunks_are_opened_or_refused_as_their_names_say() {
             path.display()
         );
         let stored = fs::read(path.join("stored")).unwrap();
-        let mut raw = Vec::new();
-        chunk
-            .open(&stored, &mut raw)
+        let mut room = Vec::new();
+        let raw = chunk
+            .open(&stored, &mut room)
             .map_err(|_| ErrorId::ChunkDamaged)?;
         assert_eq!(chunk.encoding == Encoding::None, raw == stored);
         Ok(())

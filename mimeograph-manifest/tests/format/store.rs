@@ -138,17 +138,17 @@ fn check_contents(store: &Path, bundle: &Manifest, before: &mut Before) -> Resul
 
 /// A file's bytes, chunk by chunk.
 pub(crate) fn assemble(store: &Path, file: &File) -> Result<Vec<u8>, ErrorId> {
-    let (mut whole, mut raw) = (Vec::new(), Vec::new());
+    let (mut whole, mut room) = (Vec::new(), Vec::new());
     for chunk in &file.chunks {
         let stored = fs::read(store.join(Key::Chunk(chunk.stored).to_string()))
             .map_err(|_| ErrorId::Incomplete)?;
         if (stored.len() as u64) < chunk.stored_size {
             return Err(ErrorId::Incomplete);
         }
-        chunk
-            .open(&stored, &mut raw)
+        let raw = chunk
+            .open(&stored, &mut room)
             .map_err(|_| ErrorId::ChunkDamaged)?;
-        whole.extend_from_slice(&raw);
+        whole.extend_from_slice(raw);
     }
     assert_eq!(whole.len() as u64, file.size);
     Ok(whole)
