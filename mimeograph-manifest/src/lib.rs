@@ -1,4 +1,4 @@
-//! What both sides of the gap agree on.
+#![doc = include_str!("../FORMAT.md")]
 
 pub mod archive;
 pub mod chunk;

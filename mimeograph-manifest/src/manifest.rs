@@ -347,6 +347,15 @@ impl Manifest {
                 "must name the bundle just before this one",
             ));
         }
+        if let (Some(previous), Some(requires)) = (self.previous, self.requires)
+            && previous.sequence == requires.sequence
+            && previous.sha256 != requires.sha256
+        {
+            return Err(value(
+                "requires",
+                "names the previous bundle with another digest",
+            ));
+        }
         if self.requires.is_none() != (self.kind == Kind::Full) {
             return Err(value("requires", "must be null for a full bundle alone"));
         }
@@ -460,7 +469,8 @@ fn check_type(bytes: &[u8]) -> Result<(), ManifestError> {
     let version = String::from_utf8_lossy(&rest[..digits]).into_owned();
     match (version.as_str(), &rest[digits..]) {
         ("1", [b'+', b'j', b's', b'o', b'n', b'"', ..]) => Ok(()),
-        ("" | "0" | "1", _) => Err(ManifestError::NotOurs),
+        ("" | "1", _) => Err(ManifestError::NotOurs),
+        (other, _) if other.starts_with('0') => Err(ManifestError::NotOurs),
         _ => Err(ManifestError::Newer(version)),
     }
 }

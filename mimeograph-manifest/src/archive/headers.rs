@@ -55,12 +55,21 @@ impl<R: Read + Seek> Headers<R> {
 
     /// The next entry, or `None` at a proper end: two blocks of zeros and nothing after them.
     pub fn next_entry(&mut self) -> Result<Option<Entry>, ArchiveError> {
-        let mut extended = Extended::default();
+        let mut before: Option<Extended> = None;
         loop {
             let Some(header) = self.header()? else {
+                if before.is_some() {
+                    return Err(self.damaged("ends after an extended header"));
+                }
                 self.check_end()?;
                 return Ok(None);
             };
+            let is_extended = header.entry_type() == EntryType::XHeader;
+            if is_extended && before.is_some() {
+                // Readers differ on what the first means for the second.
+                return Err(self.damaged("has two extended headers in a row"));
+            }
+            let extended = before.take().unwrap_or_default();
             let size = match extended.size {
                 Some(size) => size,
                 None => octal(&header.as_old().size)
@@ -70,8 +79,8 @@ impl<R: Read + Seek> Headers<R> {
             let end = start.checked_add(size).filter(|end| *end <= self.size);
             let end = end.ok_or_else(|| self.damaged("ends in the middle of an entry"))?;
             self.next = end.next_multiple_of(BLOCK);
-            if header.entry_type() == EntryType::XHeader {
-                extended = self.extended(start, size)?;
+            if is_extended {
+                before = Some(self.extended(start, size)?);
                 continue;
             }
             let path = match extended.path {

@@ -1,0 +1,142 @@
+# Manifests that a trusted key signed and that must be refused all the same.
+
+refuse() { # NAME BUNDLE SED-OPTION…: a change to that manifest of the valid stream
+  local name=$1 bundle=$2
+  shift 2
+  store "$name" "$bundle"
+  sed "$@" "$valid/manifests/000000000$bundle.json" > "$s/manifests/000000000$bundle.json"
+  if cmp -s "$valid/manifests/000000000$bundle.json" "$s/manifests/000000000$bundle.json"; then
+    echo "$name: nothing changed" >&2
+    exit 1
+  fi
+  sign "$s" "$bundle" release
+}
+bad() { local name=$1; shift; refuse "${name}__MANIFEST_MALFORMED" "$@"; }
+long() { printf "%0${1}d" 0; }
+
+# The type, and what is a manifest at all.
+refuse type-newer-version__TOO_NEW 3 '1s/\.v1+json/.v2+json/'
+refuse type-much-newer-and-of-another-form__TOO_NEW 3 '1s/.*/{"type":"application\/vnd.mimeograph.manifest.v10+cbor",/;2,$d'
+bad type-of-another-program 3 '1s/mimeograph\.manifest/mimeograph.receipt/'
+bad type-version-zero 3 '1s/\.v1+json/.v0+json/'
+bad type-version-with-a-leading-zero 3 '1s/\.v1+json/.v01+json/'
+bad type-version-with-a-dot 3 '1s/\.v1+json/.v1.1+json/'
+bad type-not-first 3 '1s/.*/{"stream":"000102030405060708090a0b0c0d0e0f",/;2s/.*/"type":"application\/vnd.mimeograph.manifest.v1+json",/'
+bad blank 3 '1s/.*//;2,$d'
+bad not-json 3 '4,$d'
+
+# One form of the bytes.
+bad form-byte-order-mark 3 '1s/^/\xef\xbb\xbf/'
+bad form-extra-space 3 's/"sequence":3/"sequence": 3/'
+bad form-extra-line 3 '3s/$/\n/'
+bad form-carriage-returns 3 's/$/\r/'
+bad form-all-on-one-line 3 ':a;N;$!ba;s/,\n/,/g'
+bad form-chunks-on-one-line 1 ':a;N;$!ba;s/\n{"stored/{"stored/g'
+bad form-no-line-feed-at-the-end 3 -z 's/\n$//'
+bad form-two-line-feeds-at-the-end 3 '$s/$/\n/'
+bad form-something-after-the-end 3 '$s/$/\n{}/'
+bad form-nul-at-the-end 3 '$s/$/\x00/'
+bad member-twice 3 's/^"kind":.*/&\n&/'
+bad member-twice-with-another-value 3 's/^"sequence":3,/"sequence":9,\n&/'
+bad member-twice-in-a-chunk 1 's/,"encoding"/,"encoding":"none"&/'
+bad member-unknown 3 's/^"kind"/"urgent":true,\n&/'
+bad member-unknown-in-a-chunk 1 's/,"encoding"/,"compression":1&/'
+bad member-unknown-in-producer 3 's/"generation"/"host":"h",&/'
+bad member-unknown-in-a-file 1 's/"role":"imageset"/&,"mode":493/'
+bad member-missing 3 '/^"audience"/d'
+bad member-missing-that-may-be-null 1 '/^"previous"/d'
+bad member-in-other-case 3 's/"localDir"/"localdir"/'
+bad members-in-another-order 3 '4{h;d};5{G}'
+bad members-of-a-chunk-in-another-order 1 's/"encoding":"\([a-z]*\)","raw":"\([0-9a-f]*\)"/"raw":"\2","encoding":"\1"/'
+bad annotations-in-another-order 3 's/"made"/"z":"1",&/'
+bad annotation-twice 3 's/"made":"[^"]*"/&,&/'
+bad annotation-not-a-text 3 's/"made":"[^"]*"/"made":1/'
+bad text-with-an-escape-that-is-not-needed 3 's/"vectors"/"vect\\u006frs"/'
+bad text-with-an-escaped-solidus 3 's/"\/mimeograph\/local"/"\\\/mimeograph\\\/local"/'
+bad text-with-a-control-character 3 's/"vectors"/"vec\\u001btors"/'
+bad text-with-a-raw-control-character 3 's/"vectors"/"vec\x1btors"/'
+bad text-with-a-lone-surrogate 3 's/"vectors"/"\\ud800"/'
+bad text-not-utf-8 3 's/"vectors"/"\xff"/'
+bad text-too-long 3 's/"vectors"/"'"$(long 1025)"'"/'
+bad texts-too-many 3 's/"flags":\[\]/"flags":["x"'"$(long 1024 | sed 's/0/,"x"/g')"']/'
+bad null-where-a-text-belongs 3 's/"name":"vectors"/"name":null/'
+
+# Numbers.
+bad number-with-a-point 3 's/"sequence":3/"sequence":3.0/'
+bad number-with-an-exponent 3 's/"sequence":3/"sequence":3e0/'
+bad number-negative 3 's/"sequence":3/"sequence":-3/'
+bad number-with-a-leading-zero 3 's/"sequence":3/"sequence":03/'
+bad number-as-a-text 3 's/"sequence":3/"sequence":"3"/'
+bad number-beyond-64-bits 3 's/"sequence":3/"sequence":18446744073709551619/'
+bad number-beyond-53-bits 1 '/"role":"extra"/s/"size":8/"size":9007199254740992/'
+bad sequence-zero 1 's/"sequence":1/"sequence":0/'
+bad sequence-of-eleven-digits 3 's/"sequence":3/"sequence":10000000003/'
+
+# Digests, the stream, times.
+bad digest-in-upper-case 1 's/"raw":"[0-9a-f]*"/\U&/;s/"RAW"/"raw"/'
+bad digest-too-short 1 's/"raw":"[0-9a-f]/"raw":"/'
+bad digest-with-its-algorithm 1 's/"raw":"/&sha256:/'
+bad stream-in-upper-case 3 's/0e0f"/0E0F"/'
+bad stream-too-short 3 's/0e0f"/0e0"/'
+bad time-with-a-fraction 3 's/:03Z"/:03.0Z"/'
+bad time-with-an-offset 3 's/:03Z"/:03+00:00"/'
+bad time-in-lower-case 3 's/:03Z"/:03z"/'
+bad time-of-a-day-that-is-not 3 's/2026-11-24/2026-11-31/'
+bad expires-before-created 3 's/2027-02-22/2025-02-22/'
+bad expires-with-created 3 's/2027-02-22T00:00:00Z/2026-11-24T00:00:03Z/'
+
+# The place in the stream.
+bad kind-unknown 3 's/"heartbeat"/"partial"/'
+bad previous-null-after-the-first 3 's/^"previous":.*/"previous":null,/'
+bad previous-at-the-first 1 's/^"previous":null/"previous":{"sequence":1,"sha256":"'"$(seed x)"'"}/'
+bad previous-not-just-before 3 '/^"previous"/s/"sequence":2/"sequence":1/'
+bad previous-is-itself 3 '/^"previous"/s/"sequence":2/"sequence":3/'
+bad requires-of-a-full 2 's/"delta"/"full"/'
+bad requires-null-for-a-delta 2 's/^"requires":.*/"requires":null,/'
+bad requires-null-for-a-heartbeat 3 's/^"requires":.*/"requires":null,/'
+bad requires-a-later-bundle 2 '/^"requires"/s/"sequence":1/"sequence":3/'
+bad requires-itself 2 '/^"requires"/s/"sequence":1/"sequence":2/'
+bad requires-and-previous-name-one-bundle-with-two-digests 2 '/^"requires"/s/"sha256":"[0-9a-f]*"/"sha256":"'"$(seed x)"'"/'
+bad heartbeat-that-is-the-first 1 's/"full"/"heartbeat"/;/^"files"/,/}\]}\],$/c "files":[],'
+
+# Files.
+bad heartbeat-with-files 2 's/"delta"/"heartbeat"/'
+bad heartbeat-that-is-incomplete 3 's/^"incomplete":\[\]/"incomplete":[{"reference":"registry.example\/x:v1","reason":"image"}]/'
+bad incomplete-for-an-unknown-reason 1 's/^"incomplete":\[\]/"incomplete":[{"reference":"registry.example\/x:v1","reason":"weather"}]/'
+bad role-unknown 1 's/"role":"extra"/"role":"program"/'
+bad no-archive 1 's/"role":"archive"/"role":"extra"/'
+bad no-imageset 1 's/"role":"imageset"/"role":"extra"/'
+bad no-inventory 1 's/"role":"inventory"/"role":"extra"/'
+bad two-inventories 1 's/"role":"history"/"role":"inventory"/'
+bad archive-name-that-oc-mirror-does-not-give 1 's/mirror_000001\.tar/mirror_1.tar/'
+bad archive-name-of-the-other-generation 1 's/mirror_000001\.tar/mirror_seq1_000000.tar/'
+bad name-in-a-folder-for-a-role-that-has-none 1 's/"history-1"/"history\/1"/'
+bad name-with-a-leading-dot-for-a-role-that-has-none 1 's/"history-1"/".history-1"/'
+bad name-with-two-dots-for-a-role-that-has-none 1 's/"history-1"/"history..1"/'
+bad name-empty 1 's/"tools\/[^"]*"/""/'
+bad name-absolute 1 's/"tools\//"\/tools\//'
+bad name-leaves-its-folder 1 's/"tools\//"tools\/..\/..\//'
+bad name-is-dot-dot 1 's/"tools\/[^"]*"/".."/'
+bad name-with-a-component-dot 1 's/"tools\//"tools\/.\//'
+bad name-with-an-empty-component 1 's/"tools\//"tools\/\//'
+bad name-with-a-slash-at-its-end 1 's/"tools\/[^"]*"/"tools\/"/'
+bad name-with-a-backslash 1 's/"tools\//"tools\\\\/'
+bad name-with-a-colon 1 's/"tools\//"c:\//'
+bad name-with-a-space 1 's/"tools\//"my tools\//'
+bad name-not-ascii 1 's/"tools\//"tööls\//'
+bad name-of-nine-components 1 's/"tools\//"1\/2\/3\/4\/5\/6\/7\/8\//'
+bad name-of-256-bytes 1 's/"tools\/[^"]*"/"'"$(long 256)"'"/'
+bad name-twice 1 's/"history-1","role":"history"/"tools\/README+more@1.txt","role":"extra"/'
+bad name-twice-but-for-case 1 's/"history-1","role":"history"/"Tools\/readme+more@1.txt","role":"extra"/'
+bad name-below-a-file 1 's/"history-1","role":"history"/"TOOLS","role":"extra"/'
+bad imageset-too-large 1 '/"role":"imageset"/s/"size":[0-9]*/"size":4194305/'
+bad file-larger-than-its-chunks 1 '/"role":"extra"/s/"size":8/"size":9/'
+bad file-smaller-than-its-chunks 1 '/"role":"extra"/s/"size":8/"size":7/'
+bad file-without-the-chunks-for-its-size 1 '/"role":"local"/s/"size":0/"size":1/'
+bad chunk-of-nothing 1 '/"rawSize":8}/s/Size":8/Size":0/g;/"role":"extra"/s/"size":8/"size":0/'
+bad chunk-too-large 1 '/"rawSize":8}/s/Size":8/Size":33554433/g;/"role":"extra"/s/"size":8/"size":33554433/'
+bad chunk-stored-too-large 1 's/"storedSize":[0-9]*,"encoding":"zstd"/"storedSize":33554433,"encoding":"zstd"/'
+bad chunk-plain-with-two-sizes 1 '/"rawSize":8}/s/"storedSize":8/"storedSize":7/'
+bad chunk-plain-with-two-digests 1 '/"rawSize":8}/s/"raw":"[0-9a-f]*"/"raw":"'"$(seed x)"'"/'
+bad chunk-compressed-and-not-smaller 1 's/"storedSize":[0-9]*,"encoding":"zstd"/"storedSize":4000,"encoding":"zstd"/'
+bad chunk-in-an-unknown-encoding 1 's/"encoding":"zstd"/"encoding":"gzip"/'

@@ -1,0 +1,1 @@
+õpgHY/¢e“!dû&_Hi§	cmDŽqâ·½qtxe¾„”¶àv_©³¼r¤w}rÁ,P‹ep^®Òaø
