@@ -400,13 +400,14 @@ fn certificates(host: &str) -> Vec<Certificate> {
         let is_small = entry
             .metadata()
             .is_ok_and(|metadata| metadata.len() <= limits::CONFIG_SIZE);
-        if is_small && path.extension().is_some_and(|end| end == "crt") {
-            if let Ok(data) = fs::read(&path) {
-                found.push(Certificate {
-                    encoding: CertificateEncoding::Pem,
-                    data,
-                });
-            }
+        if is_small
+            && path.extension().is_some_and(|end| end == "crt")
+            && let Ok(data) = fs::read(&path)
+        {
+            found.push(Certificate {
+                encoding: CertificateEncoding::Pem,
+                data,
+            });
         }
     }
     found
