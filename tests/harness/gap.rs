@@ -30,6 +30,10 @@ pub struct Gap {
     pub source: Registry,
     /// Where they go to.
     pub target: Registry,
+    /// The host that image sets name: the source's.
+    pub source_host: String,
+    /// The host that the populator loads: the target's.
+    pub target_host: String,
     /// Variables that both programs see.
     pub environment: Vec<(String, String)>,
 }
@@ -79,11 +83,14 @@ impl Gap {
     /// A folder that does not exist yet, two empty registries, keys, and both configurations over a
     /// directory store.
     pub fn new(folder: &Path, programs: Programs) -> std::io::Result<Self> {
+        let (source, target) = (Registry::start(), Registry::start());
         let gap = Self {
             folder: folder.to_owned(),
             programs,
-            source: Registry::start(),
-            target: Registry::start(),
+            source_host: source.host(),
+            target_host: target.host(),
+            source,
+            target,
             environment: Vec::new(),
         };
         for part in ["bin", "home", "store", "connected", "disconnected", "local"] {
@@ -155,7 +162,7 @@ impl Gap {
                    keys: [{keys}/signing.pub.pem]\n\
                  {more}",
                 imageset = at("imageset.yaml"),
-                target = self.target.host(),
+                target = self.target_host,
                 local = at("local"),
                 program = at("bin/oc-mirror"),
                 bundle = at(&format!("{side}/bundle")),
@@ -174,7 +181,7 @@ impl Gap {
         );
         for image in images {
             // Writing to a text cannot fail.
-            let _ = writeln!(text, "  - name: {}/{image}", self.source.host());
+            let _ = writeln!(text, "  - name: {}/{image}", self.source_host);
         }
         fs::write(self.path("imageset.yaml"), text)
     }

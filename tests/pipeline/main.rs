@@ -1,4 +1,5 @@
 //! The whole way, with the real programs.
 
+mod client;
 mod lab;
 mod round_trip;
