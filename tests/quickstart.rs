@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use mimeograph_tests::gap::{Gap, Programs, Ran, real_oc_mirror};
+use mimeograph_tests::registry::gzip;
 
 fn main() -> ExitCode {
     match quickstart() {
@@ -67,7 +68,7 @@ fn quickstart() -> Result<()> {
         gap.source.host(),
         gap.target.host()
     ));
-    let layer = |n: u8| vec![n; 3 << 20];
+    let layer = |n: u8| gzip(&vec![n; 3 << 20]);
     let shared = layer(0);
     let images = [
         ("apps/one", "v1", 1),
