@@ -21,6 +21,30 @@ pub struct Programs {
     pub standin: PathBuf,
 }
 
+impl Programs {
+    /// Builds them as a reader would, in the profile of the program that asks.
+    pub fn build() -> std::io::Result<Self> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args(["build", "--quiet", "--bins"]);
+        for package in ["bundler", "populator", "tests"] {
+            command.arg(format!("--package=mimeograph-{package}"));
+        }
+        if !cfg!(debug_assertions) {
+            command.arg("--release");
+        }
+        if !command.status()?.success() {
+            return Err(std::io::Error::other("failed to build the programs"));
+        }
+        let built = std::env::current_exe()?.with_file_name("");
+        Ok(Self {
+            bundler: built.join("mimeograph-bundler"),
+            populator: built.join("mimeograph-populator"),
+            standin: built.join("oc-mirror-standin"),
+        })
+    }
+}
+
 /// Both sides, in one folder.
 #[derive(Debug)]
 pub struct Gap {

@@ -1,5 +1,6 @@
 //! The whole way, with the real programs.
 
 mod client;
+mod full;
 mod lab;
 mod round_trip;
