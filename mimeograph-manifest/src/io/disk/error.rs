@@ -81,10 +81,15 @@ impl Fault for DiskError {
         match self {
             Self::Failed { action, source, .. } => match (source.kind(), action) {
                 (Kind::StorageFull | Kind::QuotaExceeded, _) => ErrorId::NoSpace,
-                // sysexits.h, EX_NOINPUT: "did not exist or was not readable"
-                (Kind::NotFound | Kind::NotADirectory | Kind::PermissionDenied, Action::Read) => {
-                    ErrorId::InputMissing
-                }
+                // sysexits.h, EX_NOINPUT: "did not exist or was not readable". A folder lies where podman
+                // was to mount a file that was not there.
+                (
+                    Kind::NotFound
+                    | Kind::NotADirectory
+                    | Kind::IsADirectory
+                    | Kind::PermissionDenied,
+                    Action::Read,
+                ) => ErrorId::InputMissing,
                 (
                     Kind::PermissionDenied
                     | Kind::ReadOnlyFilesystem
