@@ -8,6 +8,7 @@ use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::inventory::{self, Before};
 use mimeograph_manifest::io::config::{Config, OcMirrorVersion, Parallel};
 use mimeograph_manifest::io::console::{Front, Progress};
+use mimeograph_manifest::io::imageset::{self, ImageSetFile};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::oc_mirror::environment;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
@@ -141,8 +142,9 @@ impl Run<'_> {
         let Request {
             config, interrupt, ..
         } = self.request;
-        let bytes = disk::read_bounded(&config.imageset()?, limits::IMAGESET_SIZE)?;
-        let imageset = ImageSet::parse(&bytes)?;
+        let ImageSetFile {
+            bytes, imageset, ..
+        } = imageset::read(config)?;
         // Before hours are spent on mirroring: what is to travel must be there.
         travelling::local_files(&imageset, &config.mirror.local_dir)?;
         travelling::extra_files(&paths(config)?)?;

@@ -4,11 +4,11 @@ use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::io::checks::Checks;
 use mimeograph_manifest::io::config::Config;
+use mimeograph_manifest::io::imageset::{self, ImageSetFile};
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::location::StoreLocation;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::io::{clock, disk, keys};
-use mimeograph_manifest::limits;
+use mimeograph_manifest::io::{clock, keys};
 
 use crate::seal;
 
@@ -51,8 +51,7 @@ pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Check
 }
 
 fn imageset(config: &Config) -> Result<(String, ImageSet), Failure> {
-    let path = config.imageset()?;
-    let imageset = ImageSet::parse(&disk::read_bounded(&path, limits::IMAGESET_SIZE)?)?;
+    let ImageSetFile { path, imageset, .. } = imageset::read(config)?;
     Ok((
         format!("{}, {}", path.display(), imageset.generation),
         imageset,
