@@ -2,3 +2,5 @@
 //! half-written is left.
 
 mod config;
+mod imageset;
+mod keys;
