@@ -147,7 +147,7 @@ impl Run<'_> {
         } = imageset::read(config)?;
         // Before hours are spent on mirroring: what is to travel must be there.
         travelling::local_files(&imageset, &config.mirror.local_dir)?;
-        travelling::extra_files(&paths(config)?)?;
+        travelling::extra_files(&travelling::extra_paths(config)?)?;
         environment::check_added(&config.mirror.oc_mirror.env)?;
         self.check_generation(&imageset)?;
         let oc_mirror = OcMirror::probe(
@@ -367,7 +367,7 @@ impl Run<'_> {
             files.push(named(&path, Role::History)?);
         }
         files.extend(travelling::local_files(imageset, &config.mirror.local_dir)?);
-        files.extend(travelling::extra_files(&paths(config)?)?);
+        files.extend(travelling::extra_files(&travelling::extra_paths(config)?)?);
         Ok(files)
     }
 
@@ -485,14 +485,6 @@ fn producer(oc_mirror: &OcMirror, generation: Generation) -> Producer {
 /// Major and minor number in what an `oc-mirror` called itself.
 fn minor(producer: &Producer) -> Option<(u32, u32)> {
     mimeograph_manifest::io::oc_mirror::probe::minor(&producer.oc_mirror)
-}
-
-fn paths(config: &Config) -> Result<Vec<PathBuf>, Failure> {
-    Ok(config
-        .extra_files()?
-        .iter()
-        .map(|path| path.to_path_buf())
-        .collect())
 }
 
 /// A file of our own making, under its last component.
