@@ -1,5 +1,6 @@
 //! The whole way, with the real programs.
 
+mod commands;
 mod input;
 mod lab;
 mod round_trip;
