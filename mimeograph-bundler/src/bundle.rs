@@ -8,6 +8,7 @@ use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::inventory::{self, Before};
 use mimeograph_manifest::io::config::{Config, OcMirrorVersion, Parallel};
 use mimeograph_manifest::io::console::{Front, Progress};
+use mimeograph_manifest::io::imageset::{self, ImageSetFile};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::oc_mirror::environment;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
@@ -152,11 +153,12 @@ impl Run<'_> {
         let Request {
             config, interrupt, ..
         } = self.request;
-        let bytes = disk::read_bounded(&config.imageset()?, limits::IMAGESET_SIZE)?;
-        let imageset = ImageSet::parse(&bytes)?;
+        let ImageSetFile {
+            bytes, imageset, ..
+        } = imageset::read(config)?;
         // Before hours are spent on mirroring: what is to travel must be there.
         travelling::local_files(&imageset, &config.mirror.local_dir)?;
-        travelling::extra_files(&paths(config)?)?;
+        travelling::extra_files(&travelling::extra_paths(config)?)?;
         environment::check_added(&config.mirror.oc_mirror.env)?;
         self.check_generation(&imageset)?;
         let oc_mirror = OcMirror::probe(
@@ -376,7 +378,7 @@ impl Run<'_> {
             files.push(named(&path, Role::History)?);
         }
         files.extend(travelling::local_files(imageset, &config.mirror.local_dir)?);
-        files.extend(travelling::extra_files(&paths(config)?)?);
+        files.extend(travelling::extra_files(&travelling::extra_paths(config)?)?);
         Ok(files)
     }
 
@@ -494,14 +496,6 @@ fn producer(oc_mirror: &OcMirror, generation: Generation) -> Producer {
 /// Major and minor number in what an `oc-mirror` called itself.
 fn minor(producer: &Producer) -> Option<(u32, u32)> {
     mimeograph_manifest::io::oc_mirror::probe::minor(&producer.oc_mirror)
-}
-
-fn paths(config: &Config) -> Result<Vec<PathBuf>, Failure> {
-    Ok(config
-        .extra_files()?
-        .iter()
-        .map(|path| path.to_path_buf())
-        .collect())
 }
 
 /// A file of our own making, under its last component.

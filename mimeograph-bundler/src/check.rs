@@ -4,13 +4,13 @@ use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::io::checks::Checks;
 use mimeograph_manifest::io::config::Config;
+use mimeograph_manifest::io::imageset::{self, ImageSetFile};
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::location::StoreLocation;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::io::{clock, disk, keys};
-use mimeograph_manifest::limits;
+use mimeograph_manifest::io::{clock, keys};
 
-use crate::seal;
+use crate::{seal, travelling};
 
 /// Looks at image set, key, `oc-mirror`, folders, store and clock.
 pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Checks {
@@ -21,7 +21,10 @@ pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Check
         let key = keys::signing(config)?;
         Ok((format!("key id {}", key.public().id()), ()))
     });
-    checks.oc_mirror(config, imageset.map(|imageset| imageset.generation));
+    let generation = imageset.as_ref().map(|imageset| imageset.generation);
+    checks.oc_mirror(config, generation);
+    checks.credentials(config);
+    checks.run("travelling", || travelling(config, imageset.as_ref()));
     checks.folders(config);
     let store = checks.run("store", || {
         let store = location?.open_to_read()?;
@@ -50,9 +53,18 @@ pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Check
     checks
 }
 
+/// What travels beside the archives must be there.
+fn travelling(config: &Config, imageset: Option<&ImageSet>) -> Result<(String, ()), Failure> {
+    let local = match imageset {
+        Some(imageset) => travelling::local_files(imageset, &config.mirror.local_dir)?.len(),
+        None => 0,
+    };
+    let extra = travelling::extra_files(&travelling::extra_paths(config)?)?.len();
+    Ok((format!("{local} local and {extra} extra files"), ()))
+}
+
 fn imageset(config: &Config) -> Result<(String, ImageSet), Failure> {
-    let path = config.imageset()?;
-    let imageset = ImageSet::parse(&disk::read_bounded(&path, limits::IMAGESET_SIZE)?)?;
+    let ImageSetFile { path, imageset, .. } = imageset::read(config)?;
     Ok((
         format!("{}, {}", path.display(), imageset.generation),
         imageset,

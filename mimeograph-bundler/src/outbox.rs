@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::archive::{ArchiveError, Contents, Headers, inspect};
 use mimeograph_manifest::failure::{ErrorId, Fault};
-use mimeograph_manifest::io::disk::{self, DiskError};
+use mimeograph_manifest::io::disk::{self, Action, DiskError, id_of};
 use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::{Generation, is_archive_name};
 
@@ -42,10 +42,7 @@ impl Fault for OutboxError {
     fn id(&self) -> ErrorId {
         match self {
             Self::Disk(error) => error.id(),
-            Self::Keep { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                ErrorId::NoSpace
-            }
-            Self::Keep { .. } => ErrorId::Io,
+            Self::Keep { source, .. } => id_of(Action::Write, source),
             Self::Archive(error) => error.id(),
         }
     }

@@ -17,6 +17,7 @@ use mimeograph_manifest::archive::{ArchiveError, Headers, data_ranges};
 use mimeograph_manifest::chunk::{self, Chunk, Encoding};
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Fault};
+use mimeograph_manifest::io::disk::{Action, id_of};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::listing::is_listed;
 use mimeograph_manifest::io::store::{Put, Shelve, StoreError};
@@ -100,7 +101,7 @@ pub enum ShipError {
 impl Fault for ShipError {
     fn id(&self) -> ErrorId {
         match self {
-            Self::Read { .. } => ErrorId::Io,
+            Self::Read { source, .. } => id_of(Action::Read, source),
             Self::Archive(error) => error.id(),
             Self::Store { source, .. } => source.id(),
             Self::Interrupted => ErrorId::Interrupted,

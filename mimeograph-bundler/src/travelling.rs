@@ -6,6 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use mimeograph_manifest::failure::{ErrorId, Fault};
 use mimeograph_manifest::imageset::{ImageSet, ImageSetError};
+use mimeograph_manifest::io::config::{Config, ConfigError};
+use mimeograph_manifest::io::disk::{Action, id_of};
 use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::Role;
 use mimeograph_manifest::name::{FileName, NameError};
@@ -47,10 +49,7 @@ pub enum TravelError {
 impl Fault for TravelError {
     fn id(&self) -> ErrorId {
         match self {
-            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                ErrorId::InputMissing
-            }
-            Self::Read { .. } => ErrorId::Io,
+            Self::Read { source, .. } => id_of(Action::Read, source),
             Self::Name { .. } | Self::Kind(_) | Self::TooMany => ErrorId::ConfigInvalid,
             Self::ImageSet(error) => error.id(),
         }
@@ -97,6 +96,12 @@ pub fn local_files(imageset: &ImageSet, local_dir: &Path) -> Result<Vec<Outgoing
     files.sort_by(|a, b| a.name.cmp(&b.name));
     files.dedup_by(|a, b| a.name == b.name);
     Ok(files)
+}
+
+/// What `artefacts.extraFiles` names, all of which is there.
+pub fn extra_paths(config: &Config) -> Result<Vec<PathBuf>, ConfigError> {
+    let files = config.extra_files()?;
+    Ok(files.iter().map(|path| path.to_path_buf()).collect())
 }
 
 /// The files and folders of `artefacts.extraFiles`, each under its last component.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::imageset::ImageSetError;
-use mimeograph_manifest::io::disk;
+use mimeograph_manifest::io::disk::{self, Action, id_of};
 
 use crate::mirror::v1_storage;
 
@@ -26,7 +26,7 @@ struct MetadataError {
 
 impl Fault for MetadataError {
     fn id(&self) -> ErrorId {
-        ErrorId::Io
+        id_of(Action::Write, &self.source)
     }
 }
 

@@ -24,6 +24,7 @@ pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Check
     });
     checks.run("target", || Ok((config.target()?.as_str().to_owned(), ())));
     checks.oc_mirror(config, None);
+    checks.credentials(config);
     checks.folders(config);
     let ledger = checks.run("state", || {
         let ledger = Ledger::read(&config.artefacts.metadata_dir)?;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mimeograph_manifest::chunk::Chunk;
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
+use mimeograph_manifest::io::disk::{Action, id_of};
 use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::store::Fetch;
@@ -34,18 +35,7 @@ pub enum StagingError {
 impl Fault for StagingError {
     fn id(&self) -> ErrorId {
         match self {
-            Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                ErrorId::NoSpace
-            }
-            Self::Write { source, .. }
-                if matches!(
-                    source.kind(),
-                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-                ) =>
-            {
-                ErrorId::CannotCreate
-            }
-            Self::Write { .. } => ErrorId::Io,
+            Self::Write { source, .. } => id_of(Action::Write, source),
             Self::Interrupted => ErrorId::Interrupted,
         }
     }

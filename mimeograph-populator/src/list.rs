@@ -38,6 +38,10 @@ impl Fault for NoSuchBundle {
     fn id(&self) -> ErrorId {
         ErrorId::InputMissing
     }
+
+    fn hint(&self) -> Option<String> {
+        Some("`mimeograph-populator list` shows what there is".into())
+    }
 }
 
 /// All manifests of the store, verified or not, and as a table.

@@ -67,6 +67,10 @@ impl Fault for Nothing {
     fn id(&self) -> ErrorId {
         ErrorId::InputMissing
     }
+
+    fn hint(&self) -> Option<String> {
+        Some("`mimeograph-populator list` shows what there is".into())
+    }
 }
 
 /// What came before the bundle that is looked at, as far as this store holds it.

@@ -232,16 +232,23 @@ impl Gap {
 
     /// A command for one of the programs, in a scrubbed environment.
     pub fn command(&self, program: &Path, side: &str, arguments: &[&str]) -> Command {
+        let mut command = self.bare(program);
+        command
+            .arg("--config")
+            .arg(self.path(&format!("{side}.yaml")))
+            .args(arguments);
+        command
+    }
+
+    /// The same without any arguments, not even the configuration's.
+    pub fn bare(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.path("home"))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .current_dir(&self.folder)
-            .arg("--config")
-            .arg(self.path(&format!("{side}.yaml")))
-            .args(arguments);
+            .current_dir(&self.folder);
         command
     }
 

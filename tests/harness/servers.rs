@@ -40,6 +40,7 @@ impl Server {
             .arg(program)
             .args(arguments)
             .env("OTEL_TRACES_EXPORTER", "none")
+            .env("TMPDIR", folder)
             .stdin(Stdio::piped())
             .stdout(output.try_clone().expect("the log again"))
             .stderr(output)

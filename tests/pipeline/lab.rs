@@ -10,7 +10,7 @@ use tempfile::TempDir;
 /// Both sides; see [`Gap`].
 pub(crate) struct Lab {
     gap: Gap,
-    _folder: TempDir,
+    outer: TempDir,
 }
 
 impl Deref for Lab {
@@ -39,13 +39,16 @@ impl Lab {
         }
         gap.ask_for(&["apps/1:v1", "apps/2:v1"]).unwrap();
         change(&mut gap);
-        let lab = Self {
-            gap,
-            _folder: folder,
-        };
+        let lab = Self { gap, outer: folder };
         let keys = lab.path("keys").display().to_string();
         done(&lab.bundler(&["keygen", "--out", &keys]));
         lab
+    }
+
+    /// Lets other users look into its folder, which is closed to them at first.
+    pub(crate) fn let_others_in(&self) {
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(self.outer.path(), open).unwrap();
     }
 
     /// One more image in the source and the image set.

@@ -8,6 +8,8 @@ use super::config::{Config, Versions};
 use super::console::Report;
 use super::disk;
 use super::interrupt;
+use super::oc_mirror::auth::Credentials;
+use super::oc_mirror::environment::Surroundings;
 use super::oc_mirror::probe::OcMirror;
 use crate::failure::{ErrorId, Failure, Fault, chain};
 use crate::manifest::Generation;
@@ -111,6 +113,24 @@ impl Checks {
                 ),
                 (),
             ))
+        });
+    }
+
+    /// The credentials for registries: where they come from, and whether they can be read.
+    pub fn credentials(&mut self, config: &Config) {
+        self.run("credentials", || {
+            let named = config.auth_file()?.map(|file| &**file);
+            let found = Credentials::find(named, &Surroundings::of_this_process())?;
+            let places: Vec<_> = found
+                .sources()
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            let says = match places.as_slice() {
+                [] => "none for any registry".to_owned(),
+                places => places.join(", "),
+            };
+            Ok((says, ()))
         });
     }
 

@@ -1,5 +1,6 @@
 //! Keys as files.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -13,6 +14,17 @@ use crate::limits;
 /// A key file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
+    /// A folder without keys.
+    #[error("there is no key (`*.pem`) in `{}`", .0.display())]
+    Empty(PathBuf),
+    /// So many can never sign.
+    #[error("`trust.threshold` is `{threshold}`, but `trust.keys` holds {}", counted(*count))]
+    TooFew {
+        /// How many must have signed.
+        threshold: usize,
+        /// How many distinct keys there are.
+        count: usize,
+    },
     /// It cannot be read.
     #[error("failed to read a key")]
     Disk(#[source] DiskError),
@@ -29,6 +41,9 @@ pub enum KeyFileError {
 impl Fault for KeyFileError {
     fn id(&self) -> ErrorId {
         match self {
+            Self::Empty(_) => ErrorId::KeyMissing,
+            Self::TooFew { .. } => ErrorId::ConfigInvalid,
+            Self::Disk(DiskError::TooLong { .. }) => ErrorId::KeyInvalid,
             Self::Disk(error) => error.id(),
             Self::Key { source, .. } => source.id(),
         }
@@ -36,6 +51,13 @@ impl Fault for KeyFileError {
 
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Empty(_) => Some(
+                "put the public keys (`*.pub.pem`, made by `mimeograph-bundler keygen --out DIR`) there".into(),
+            ),
+            Self::TooFew { .. } => Some(
+                "add the public keys of the others who sign, or lower the threshold; a key that is there twice counts once".into(),
+            ),
+            Self::Disk(DiskError::TooLong { .. }) => Some("name the key file itself".into()),
             Self::Disk(error) => error.hint(),
             Self::Key { source, .. } => source.hint(),
         }
@@ -45,7 +67,22 @@ impl Fault for KeyFileError {
 /// The signing key of the configuration.
 pub fn signing(config: &Config) -> Result<SigningKey, Failure> {
     let path = config.signing_key()?;
-    Ok(SigningKey::from_pem(&read(&path)?).map_err(|source| KeyFileError::Key { path, source })?)
+    let pem = read(&path)?;
+    // Not the group: Kubernetes lets one in with `fsGroup`.
+    if path.metadata().is_ok_and(|of| of.mode() & 0o007 != 0) {
+        tracing::warn!(
+            "the signing key `{}` is open to everyone on this machine: close it with `chmod o-rwx`",
+            path.display()
+        );
+    }
+    Ok(SigningKey::from_pem(&pem).map_err(|source| KeyFileError::Key { path, source })?)
+}
+
+fn counted(keys: usize) -> String {
+    match keys {
+        1 => "one key".into(),
+        many => format!("{many} different keys"),
+    }
 }
 
 /// The trusted keys of the configuration, and how many of them must have signed.
@@ -55,7 +92,12 @@ pub fn trusted(config: &Config) -> Result<TrustedKeys, Failure> {
         .iter()
         .map(|path| public(path))
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(TrustedKeys::new(keys, config.trust.threshold))
+    let trusted = TrustedKeys::new(keys, config.trust.threshold);
+    let (threshold, count) = (config.trust.threshold.get(), trusted.ids().len());
+    if count < threshold {
+        return Err(KeyFileError::TooFew { threshold, count }.into());
+    }
+    Ok(trusted)
 }
 
 /// A public key.
@@ -79,12 +121,16 @@ pub fn trusted_files(places: &[PathBuf]) -> Result<TrustedKeys, Failure> {
         if place.is_dir() {
             let listed = std::fs::read_dir(place)
                 .map_err(|source| DiskError::new(disk::Action::Read, place, source))?;
+            let before = keys.len();
             for file in listed
                 .flatten()
                 .map(|entry| entry.path())
                 .filter(|path| path.extension().is_some_and(|end| end == "pem"))
             {
                 keys.push(public(&file)?);
+            }
+            if keys.len() == before {
+                return Err(KeyFileError::Empty(place.clone()).into());
             }
         } else {
             keys.push(public(place)?);

@@ -7,6 +7,7 @@ pub mod console;
 pub mod dir;
 pub mod disk;
 pub mod fetched;
+pub mod imageset;
 pub mod interrupt;
 pub mod keys;
 pub mod listing;

@@ -157,6 +157,7 @@ impl Fault for StoreError {
                  instance role) or the file permissions, and what they allow here"
                     .into(),
             ),
+            Self::Full { .. } => Some("make room there, then run the same command again".into()),
             _ => None,
         }
     }

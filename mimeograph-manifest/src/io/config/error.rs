@@ -66,7 +66,9 @@ impl Fault for ConfigError {
                 "name it with `--config FILE` or in the environment variable `MIMEOGRAPH_CONFIG`"
                     .into(),
             ),
-            Self::Unreadable(source) => source.hint(),
+            Self::Unreadable(source) => source
+                .hint()
+                .or_else(|| Some("name the configuration file itself with `--config FILE`".into())),
             Self::Wrong(wrong) => Some(wrong.remedy.clone()),
         }
     }

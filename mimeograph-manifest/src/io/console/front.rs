@@ -10,7 +10,7 @@ use super::options::{Options, Output};
 use super::report::Report;
 use super::summary::{Facts, Summary};
 use super::{log, outlet, panic, progress, termination};
-use crate::failure::{ErrorId, Exit, Failure};
+use crate::failure::{ErrorId, Exit, Failure, Fault};
 use crate::io::config::{Config, Operation};
 use crate::io::disk::{Action, DiskError};
 use crate::io::location::StoreLocation;
@@ -68,40 +68,59 @@ impl Front {
     }
 }
 
-/// Reads the command line. What cannot be read has been reported, with status 64; help and version are no
-/// failure.
+/// Reads the command line. What cannot be read has been reported, with status 64, where the line says that
+/// reports go; help and version are no failure.
 pub fn parse<P: clap::Parser>(program: Operation) -> Result<P, ExitCode> {
     use clap::error::ErrorKind;
     let error = match P::try_parse() {
         Ok(parsed) => return Ok(parsed),
         Err(error) => error,
     };
-    let wanted = matches!(
+    if matches!(
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-    );
-    // Nothing is left to do where this cannot be printed.
-    let _ = error.print();
-    if wanted {
+    ) {
+        // Nothing is left to do where this cannot be printed.
+        let _ = error.print();
         return Err(ExitCode::SUCCESS);
     }
+    let options = Options::gleaned(std::env::args_os().skip(1));
     let rendered = error.render().to_string();
-    let first = rendered.lines().next().unwrap_or_default();
-    let message = first.strip_prefix("error: ").unwrap_or(first);
-    let summary = Summary {
-        program: program.program(),
-        version: VERSION,
-        command: "",
-        outcome: "failed",
-        error_id: Some(ErrorId::Usage),
-        exit: Exit::Usage.code(),
-        message: Some(outlet::one_line(message)),
-        hint: None,
-        facts: Facts::default(),
-        cut: Vec::new(),
+    let (first, _) = rendered.split_once("\n\n").unwrap_or((&rendered, ""));
+    let usage = Usage {
+        program,
+        message: outlet::one_line(first.strip_prefix("error: ").unwrap_or(first)),
     };
-    termination::write(None, &summary.fitted().line(None));
-    Err(Exit::Usage.code().into())
+    if options.log_format == LogFormat::Text {
+        let _ = error.print();
+    } else {
+        log::install(options.log_format, None);
+    }
+    let front = Front {
+        program,
+        options,
+        facts: Mutex::default(),
+    };
+    Err(front.end("", Err(usage.into())))
+}
+
+/// The command line is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Usage {
+    program: Operation,
+    message: String,
+}
+
+impl Fault for Usage {
+    fn id(&self) -> ErrorId {
+        ErrorId::Usage
+    }
+
+    fn hint(&self) -> Option<String> {
+        let program = self.program.program();
+        Some(format!("`{program} --help` shows commands and options"))
+    }
 }
 
 /// Runs a command: starts the log, catches panics, prints result or error, writes the last line.
@@ -128,7 +147,10 @@ impl Front {
         if let Some(failure) = self.print(&summary, report.as_ref()) {
             summary = self.summarise(command, Err(failure)).0;
         }
-        if summary.error_id.is_some() {
+        // clap has printed what it has to say, with more than fits into a line.
+        let told =
+            summary.error_id == Some(ErrorId::Usage) && self.options.log_format == LogFormat::Text;
+        if summary.error_id.is_some() && !told {
             self.complain(&summary);
         }
         let path = self.options.termination_message.as_deref();

@@ -1,5 +1,6 @@
 //! The options that every command has.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr as _;
 
@@ -59,6 +60,30 @@ pub enum Output {
     Json,
 }
 
+impl Options {
+    /// Of a command line that cannot be read: what says where and how that is to be reported.
+    pub(super) fn gleaned(line: impl Iterator<Item = OsString>) -> Self {
+        let mut options = Self::default();
+        let mut words = line.peekable();
+        while let Some(word) = words.next() {
+            let text = word.to_string_lossy().into_owned();
+            let (name, value) = match text.split_once('=') {
+                Some((name, value)) => (name, OsString::from(value)),
+                None => (text.as_str(), words.peek().cloned().unwrap_or_default()),
+            };
+            match name {
+                "--output" if value == "json" => options.output = Output::Json,
+                "--log-format" if value == "json" => options.log_format = LogFormat::Json,
+                "--termination-message" if !value.is_empty() => {
+                    options.termination_message = Some(value.into());
+                }
+                _ => {}
+            }
+        }
+        options
+    }
+}
+
 fn checked_level(text: &str) -> Result<String, String> {
     filter_of(text)
         .map(|_| text.to_owned())
@@ -107,6 +132,21 @@ mod tests {
         let options = read("m list").unwrap();
         assert_eq!(options.output, Output::Text);
         assert_eq!(options.log_format, LogFormat::Text);
+    }
+
+    #[test]
+    fn of_a_wrong_line_it_is_known_where_and_how_to_report_that() {
+        for line in [
+            "--wrong --output json list --termination-message=t --log-format json",
+            "list --log-format=json --output=json --termination-message t --store",
+        ] {
+            let options = Options::gleaned(line.split(' ').map(OsString::from));
+            assert_eq!(options.output, Output::Json, "{line}");
+            assert_eq!(options.log_format, LogFormat::Json, "{line}");
+            assert_eq!(options.termination_message, Some("t".into()), "{line}");
+        }
+        let options = Options::gleaned(["--output", "yaml"].map(OsString::from).into_iter());
+        assert_eq!(options.output, Output::Text);
     }
 
     #[test]

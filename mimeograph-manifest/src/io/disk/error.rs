@@ -75,27 +75,34 @@ impl DiskError {
     }
 }
 
+/// The name of what the system said when `action` was tried. Only what may pass by itself is [`ErrorId::Io`].
+pub fn id_of(action: Action, source: &io::Error) -> ErrorId {
+    use io::ErrorKind as Kind;
+    match (source.kind(), action) {
+        (Kind::StorageFull | Kind::QuotaExceeded, _) => ErrorId::NoSpace,
+        // sysexits.h, EX_NOINPUT: "did not exist or was not readable". A folder lies where podman was to
+        // mount a file that was not there.
+        (
+            Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory | Kind::PermissionDenied,
+            Action::Read,
+        ) => ErrorId::InputMissing,
+        (
+            Kind::PermissionDenied
+            | Kind::ReadOnlyFilesystem
+            | Kind::NotFound
+            | Kind::NotADirectory
+            | Kind::IsADirectory
+            | Kind::AlreadyExists,
+            _,
+        ) => ErrorId::CannotCreate,
+        _ => ErrorId::Io,
+    }
+}
+
 impl Fault for DiskError {
     fn id(&self) -> ErrorId {
-        use io::ErrorKind as Kind;
         match self {
-            Self::Failed { action, source, .. } => match (source.kind(), action) {
-                (Kind::StorageFull | Kind::QuotaExceeded, _) => ErrorId::NoSpace,
-                // sysexits.h, EX_NOINPUT: "did not exist or was not readable"
-                (Kind::NotFound | Kind::NotADirectory | Kind::PermissionDenied, Action::Read) => {
-                    ErrorId::InputMissing
-                }
-                (
-                    Kind::PermissionDenied
-                    | Kind::ReadOnlyFilesystem
-                    | Kind::NotFound
-                    | Kind::NotADirectory
-                    | Kind::IsADirectory
-                    | Kind::AlreadyExists,
-                    _,
-                ) => ErrorId::CannotCreate,
-                _ => ErrorId::Io,
-            },
+            Self::Failed { action, source, .. } => id_of(*action, source),
             Self::TooLong { .. } => ErrorId::Io,
             Self::Locked { .. } => ErrorId::Locked,
         }

@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-pub use self::error::{Action, DiskError};
+pub use self::error::{Action, DiskError, id_of};
 pub use self::lock::Lock;
 
 /// Reads a whole file of at most `limit` bytes; a longer one is an error, and no more of it is read.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::failure::{ErrorId, Fault};
+use crate::io::disk::{Action, id_of};
 
 use super::environment::Surroundings;
 
@@ -185,7 +186,7 @@ impl Fault for AuthError {
     fn id(&self) -> ErrorId {
         match self {
             Self::Missing { .. } => ErrorId::InputMissing,
-            Self::Unreadable { .. } => ErrorId::Io,
+            Self::Unreadable { source, .. } => id_of(Action::Read, source),
             Self::Invalid { .. } => ErrorId::ConfigInvalid,
         }
     }
@@ -305,7 +306,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         // A directory cannot be read as a file, by root neither.
         let error = Credentials::find(Some(dir.path()), &around(dir.path(), &[])).unwrap_err();
-        assert_eq!(error.id(), ErrorId::Io);
+        assert_eq!(error.id(), ErrorId::InputMissing);
         let denied = AuthError::Unreadable {
             path: "auth.json".into(),
             uid: 1_000_660_000,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::failure::{ErrorId, Fault};
+use crate::io::disk::{Action, id_of};
 use crate::limits::HISTORY_SIZE;
 use crate::time::Timestamp;
 
@@ -204,7 +205,7 @@ pub enum HistoryError {
 impl Fault for HistoryError {
     fn id(&self) -> ErrorId {
         match self {
-            Self::Io { .. } => ErrorId::Io,
+            Self::Io { source, .. } => id_of(Action::Write, source),
             Self::NotADirectory { .. } | Self::Malformed { .. } | Self::TooMany { .. } => {
                 ErrorId::StateDamaged
             }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::digest::{Digest, Hasher};
 use crate::failure::{ErrorId, Fault};
+use crate::io::disk::{Action, id_of};
 use crate::io::interrupt::Interrupt;
 use crate::io::process::{self, Limits, Pipe, ProcessError, Spec, Status};
 
@@ -334,7 +335,7 @@ impl Fault for ProbeError {
             Self::Missing { .. } | Self::NotExecutable { .. } | Self::Strange { .. } => {
                 ErrorId::OcMirrorMissing
             }
-            Self::Unreadable { .. } => ErrorId::Io,
+            Self::Unreadable { source, .. } => id_of(Action::Read, source),
             Self::NotOffered { .. } => ErrorId::VersionMismatch,
             Self::Interrupted => ErrorId::Interrupted,
             Self::Process(error) => error.id(),

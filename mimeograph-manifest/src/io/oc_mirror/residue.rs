@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{ErrorId, Fault};
+use crate::io::disk::{Action, id_of};
 
 /// How deep repositories may lie in the cache.
 const DEPTH: usize = 64;
@@ -156,7 +157,7 @@ pub struct ResidueError {
 
 impl Fault for ResidueError {
     fn id(&self) -> ErrorId {
-        ErrorId::Io
+        id_of(Action::Remove, &self.source)
     }
 }
 

@@ -227,6 +227,7 @@ impl Fault for ProcessError {
                 io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
                     ErrorId::OcMirrorMissing
                 }
+                _ if is_no_program(source) => ErrorId::OcMirrorMissing,
                 _ => ErrorId::Io,
             },
             Self::Directory { .. } => ErrorId::CannotCreate,
@@ -244,7 +245,15 @@ impl Fault for ProcessError {
                  for another C library or processor)"
                     .into(),
             ),
+            Self::Start { source, .. } if is_no_program(source) => Some(
+                "it is no program that can run here: compare it with what `uname -m` says".into(),
+            ),
             _ => None,
         }
     }
+}
+
+/// A text, or a program for another processor.
+fn is_no_program(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
 }

@@ -1,0 +1,97 @@
+//! `run`, again where nothing changed.
+
+use serde_json::json;
+
+use super::{everything, published};
+use crate::lab::{Lab, done};
+
+#[test]
+fn a_second_populator_run_does_nothing_and_says_so() {
+    let lab = published();
+    let first = lab.populator(&["run", "--output", "json"]);
+    done(&first);
+    assert_eq!(first.json()["outcome"], "applied");
+    let sequences: Vec<_> = first.json()["result"]["applied"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["sequence"].clone())
+        .collect();
+    assert_eq!(sequences, [json!(1), json!(2)]);
+    let (served, calls) = (lab.target.snapshot(), lab.oc_mirror_calls());
+    let again = lab.populator(&["run"]);
+    done(&again);
+    assert_eq!(
+        again.stdout,
+        "nothing to do: bundle 2 is applied, and nothing newer is in the store\n"
+    );
+    let again = lab.populator(&["--output", "json"]);
+    assert_eq!(again.json()["outcome"], "nothing to do", "{again}");
+    assert_eq!(
+        (lab.target.snapshot(), lab.oc_mirror_calls()),
+        (served, calls)
+    );
+}
+
+#[test]
+fn a_run_without_bundles_says_that_there_are_none() {
+    let lab = Lab::new();
+    let ran = lab.populator(&["run"]);
+    done(&ran);
+    assert!(
+        ran.stdout
+            .starts_with("nothing to do: no bundle was applied yet"),
+        "{ran}"
+    );
+    assert_eq!(lab.oc_mirror_calls(), 0);
+}
+
+#[test]
+fn a_second_bundler_run_on_an_unchanged_image_set_sends_no_layer_again_and_is_honest_about_it() {
+    let lab = Lab::new();
+    let first = lab.bundler(&["run", "--output", "json"]);
+    done(&first);
+    let again = lab.bundler(&["run", "--output", "json"]);
+    done(&again);
+    let (first, result) = (first.json(), again.json());
+    assert_eq!(
+        (&result["outcome"], &result["sequence"]),
+        (&json!("published"), &json!(2))
+    );
+    assert_eq!(result["result"]["kind"], "delta");
+    let layer = 1 << 20;
+    assert!(first["result"]["bytesSent"].as_u64().unwrap() > 0);
+    assert!(
+        result["result"]["bytesSent"].as_u64().unwrap() < layer,
+        "{again}"
+    );
+    done(&lab.populator(&["run"]));
+    done(&lab.populator(&["verify"]));
+    let listed = lab.bundler(&["list", "--output", "json"]).json();
+    assert_eq!(listed["result"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn what_only_looks_changes_nothing_anywhere() {
+    let lab = published();
+    done(&lab.populator(&["run"]));
+    let before = everything(&lab);
+    let looks: [(&[&str], bool); 6] = [
+        (&["list"], true),
+        (&["show", "1"], true),
+        (&["check"], true),
+        (&["verify"], false),
+        (&["verify", "2"], false),
+        (&["--help"], true),
+    ];
+    for (arguments, both) in looks {
+        done(&lab.populator(arguments));
+        if both {
+            done(&lab.bundler(arguments));
+        }
+        assert!(
+            everything(&lab) == before,
+            "{arguments:?} changed something"
+        );
+    }
+}
