@@ -17,7 +17,7 @@ use mimeograph_manifest::io::location::S3Location;
 use mimeograph_manifest::io::s3::Login;
 
 /// How long a server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs a server until its own standard input is closed, so that the server never outlives the tests, whatever
 /// ends them; then removes its folder.
