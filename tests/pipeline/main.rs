@@ -1,5 +1,11 @@
 //! The whole way, with the real programs.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where it fails"
+)]
+
 mod client;
 mod commands;
 mod full;
