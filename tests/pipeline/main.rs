@@ -11,5 +11,6 @@ mod commands;
 mod full;
 mod input;
 mod lab;
+mod papers;
 mod round_trip;
 mod user;
