@@ -4,5 +4,7 @@ mod commands;
 mod face;
 mod input;
 mod lab;
+mod random_user;
 mod round_trip;
+mod travelling;
 mod user;
