@@ -1,5 +1,6 @@
 //! The other files that travel: those on local disk that the image set names, and extra ones.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -38,6 +39,14 @@ pub enum TravelError {
     /// It is not a file or a folder.
     #[error("`{}` is neither a regular file nor a folder", .0.display())]
     Kind(PathBuf),
+    /// Two would arrive in one place.
+    #[error("`{}` and `{}` would travel under one name (letter case does not count)", first.display(), second.display())]
+    SameName {
+        /// One file.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
     /// There are too many.
     #[error("more than {max} files are to travel", max = limits::FILES)]
     TooMany,
@@ -50,7 +59,9 @@ impl Fault for TravelError {
     fn id(&self) -> ErrorId {
         match self {
             Self::Read { source, .. } => id_of(Action::Read, source),
-            Self::Name { .. } | Self::Kind(_) | Self::TooMany => ErrorId::ConfigInvalid,
+            Self::Name { .. } | Self::Kind(_) | Self::SameName { .. } | Self::TooMany => {
+                ErrorId::ConfigInvalid
+            }
             Self::ImageSet(error) => error.id(),
         }
     }
@@ -60,6 +71,9 @@ impl Fault for TravelError {
             Self::Name { .. } => {
                 Some("rename it: letters, digits and `._+~@=-`, at most 8 folders deep".into())
             }
+            Self::SameName { .. } => Some(
+                "rename one of them, or name the folder above it: each travels under the last part of its path".into(),
+            ),
             Self::ImageSet(error) => error.hint(),
             _ => None,
         }
@@ -95,6 +109,7 @@ pub fn local_files(imageset: &ImageSet, local_dir: &Path) -> Result<Vec<Outgoing
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     files.dedup_by(|a, b| a.name == b.name);
+    distinct(&files)?;
     Ok(files)
 }
 
@@ -111,7 +126,29 @@ pub fn extra_files(paths: &[PathBuf]) -> Result<Vec<Outgoing>, TravelError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         collect(path, &name, Role::Extra, "artefacts.extraFiles", &mut files)?;
     }
+    distinct(&files)?;
     Ok(files)
+}
+
+/// No two of one name, and none where another needs a folder.
+fn distinct(files: &[Outgoing]) -> Result<(), TravelError> {
+    let mut names = HashMap::new();
+    let same = |first: &Path, second: &Path| TravelError::SameName {
+        first: first.to_owned(),
+        second: second.to_owned(),
+    };
+    for file in files {
+        if let Some(first) = names.insert(file.name.as_str().to_lowercase(), &file.path) {
+            return Err(same(first, &file.path));
+        }
+    }
+    for (name, path) in &names {
+        let above = |(at, _)| names.get(&name[..at]);
+        if let Some(first) = name.match_indices('/').find_map(above) {
+            return Err(same(first, path));
+        }
+    }
+    Ok(())
 }
 
 fn collect(
