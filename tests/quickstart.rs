@@ -2,10 +2,11 @@
 //! one byte is flipped.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use mimeograph_tests::gap::{Gap, Programs, Ran, real_oc_mirror};
+use mimeograph_tests::registry::gzip;
 
 fn main() -> ExitCode {
     match quickstart() {
@@ -22,41 +23,12 @@ fn say(text: &str) {
     println!("{text}");
 }
 
-/// Builds the two programs and the stand-in as a reader would, and returns where they are.
-fn build() -> Result<Programs> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args([
-        "build",
-        "--quiet",
-        "--package",
-        "mimeograph-bundler",
-        "--package",
-        "mimeograph-populator",
-    ]);
-    command.args(["--package", "mimeograph-tests", "--bins"]);
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    ensure!(
-        command.status().context("failed to start cargo")?.success(),
-        "failed to build the programs"
-    );
-    let here = std::env::current_exe()?;
-    let built = here.parent().context("this program lies nowhere")?;
-    Ok(Programs {
-        bundler: built.join("mimeograph-bundler"),
-        populator: built.join("mimeograph-populator"),
-        standin: built.join("oc-mirror-standin"),
-    })
-}
-
 fn quickstart() -> Result<()> {
     let folder = tempfile::Builder::new()
         .prefix("mimeograph-quickstart-")
         .tempdir()?
         .keep();
-    let gap = Gap::new(&folder, build()?)?;
+    let gap = Gap::new(&folder, Programs::build()?)?;
     say(&format!(
         "Everything lies in {} and stays there for looking around.\n",
         folder.display()
@@ -67,7 +39,7 @@ fn quickstart() -> Result<()> {
         gap.source.host(),
         gap.target.host()
     ));
-    let layer = |n: u8| vec![n; 3 << 20];
+    let layer = |n: u8| gzip(&vec![n; 3 << 20]);
     let shared = layer(0);
     let images = [
         ("apps/one", "v1", 1),

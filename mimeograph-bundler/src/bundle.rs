@@ -37,8 +37,19 @@ pub struct Request<'a> {
     pub key: &'a SigningKey,
     /// Whether a partial run may be published.
     pub partial: PartialRuns,
+    /// What the bundle is to hold.
+    pub extent: Extent,
     /// Tells when to stop.
     pub interrupt: &'a Interrupt,
+}
+
+/// What a bundle is to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// What is new since the last one.
+    New,
+    /// Everything, so that it needs none before it.
+    Everything,
 }
 
 /// What came of a run.
@@ -415,7 +426,7 @@ impl Run<'_> {
         published: &Published,
         generation: Generation,
     ) -> Result<(Base, Option<manifest::Link>), Failure> {
-        let Some(content) = journal.content else {
+        let (Some(content), Extent::New) = (journal.content, self.request.extent) else {
             return Ok((Base::Nothing, None));
         };
         if self.before(Some(content.sequence), published)?.is_none() {

@@ -13,7 +13,7 @@ use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
 
-use crate::bundle::{Bundled, Request, bundle};
+use crate::bundle::{Bundled, Extent, Request, bundle};
 use crate::check::check;
 use crate::keygen::keygen;
 use crate::list;
@@ -36,6 +36,9 @@ enum Command {
         /// Publish also where single images failed, and say so in the manifest
         #[arg(long)]
         allow_partial: bool,
+        /// Make a bundle that holds everything and needs none before it
+        #[arg(long)]
+        full: bool,
     },
     /// Say whether config, keys, oc-mirror, store, space and clock are fit; change nothing
     Check,
@@ -65,8 +68,12 @@ pub fn main() -> ExitCode {
     };
     match command.unwrap_or(Command::Run {
         allow_partial: false,
+        full: false,
     }) {
-        Command::Run { allow_partial } => run("run", &|front| run_once(front, allow_partial)),
+        Command::Run {
+            allow_partial,
+            full,
+        } => run("run", &|front| run_once(front, allow_partial, full)),
         Command::Check => run("check", &|front| {
             check(&front.config()?, front.location()).report()
         }),
@@ -96,7 +103,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run_once(front: &Front, allow_partial: bool) -> Result<Report, Failure> {
+fn run_once(front: &Front, allow_partial: bool, full: bool) -> Result<Report, Failure> {
     let config = front.config()?;
     let interrupt = interrupt::watch()?;
     let key = keys::signing(&config)?;
@@ -121,6 +128,11 @@ fn run_once(front: &Front, allow_partial: bool) -> Result<Report, Failure> {
         front,
         key: &key,
         partial,
+        extent: if full {
+            Extent::Everything
+        } else {
+            Extent::New
+        },
         interrupt: &interrupt,
     };
     report(&bundle(&request, &*store)?, &store.describe(), front)

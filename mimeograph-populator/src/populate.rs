@@ -294,7 +294,18 @@ impl Run<'_> {
         } = self.request;
         let bundle_dir = config.artefacts.bundle_dir.to_path_buf();
         let cache = cache(config);
-        tracing::info!(sequence = %turn.manifest().sequence, kind = turn.manifest().kind.as_str(), "applying a bundle");
+        let signers: Vec<_> = turn
+            .manifest()
+            .signers()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        tracing::info!(
+            "bundle {} ({}) is signed by {}",
+            turn.manifest().sequence,
+            turn.manifest().kind.as_str(),
+            signers.join(", ")
+        );
         let preview = Previewed::of(turn, self.store)?;
         deliver::check_local_dir(preview.manifest(), &config.mirror.local_dir)?;
         environment::check_added(&config.mirror.oc_mirror.env)?;

@@ -21,6 +21,30 @@ pub struct Programs {
     pub standin: PathBuf,
 }
 
+impl Programs {
+    /// Builds them as a reader would, in the profile of the program that asks.
+    pub fn build() -> std::io::Result<Self> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args(["build", "--quiet", "--bins"]);
+        for package in ["bundler", "populator", "tests"] {
+            command.arg(format!("--package=mimeograph-{package}"));
+        }
+        if !cfg!(debug_assertions) {
+            command.arg("--release");
+        }
+        if !command.status()?.success() {
+            return Err(std::io::Error::other("failed to build the programs"));
+        }
+        let built = std::env::current_exe()?.with_file_name("");
+        Ok(Self {
+            bundler: built.join("mimeograph-bundler"),
+            populator: built.join("mimeograph-populator"),
+            standin: built.join("oc-mirror-standin"),
+        })
+    }
+}
+
 /// Both sides, in one folder.
 #[derive(Debug)]
 pub struct Gap {
@@ -30,6 +54,10 @@ pub struct Gap {
     pub source: Registry,
     /// Where they go to.
     pub target: Registry,
+    /// The host that image sets name: the source's.
+    pub source_host: String,
+    /// The host that the populator loads: the target's.
+    pub target_host: String,
     /// Variables that both programs see.
     pub environment: Vec<(String, String)>,
 }
@@ -79,11 +107,14 @@ impl Gap {
     /// A folder that does not exist yet, two empty registries, keys, and both configurations over a
     /// directory store.
     pub fn new(folder: &Path, programs: Programs) -> std::io::Result<Self> {
+        let (source, target) = (Registry::start(), Registry::start());
         let gap = Self {
             folder: folder.to_owned(),
             programs,
-            source: Registry::start(),
-            target: Registry::start(),
+            source_host: source.host(),
+            target_host: target.host(),
+            source,
+            target,
             environment: Vec::new(),
         };
         for part in ["bin", "home", "store", "connected", "disconnected", "local"] {
@@ -155,7 +186,7 @@ impl Gap {
                    keys: [{keys}/signing.pub.pem]\n\
                  {more}",
                 imageset = at("imageset.yaml"),
-                target = self.target.host(),
+                target = self.target_host,
                 local = at("local"),
                 program = at("bin/oc-mirror"),
                 bundle = at(&format!("{side}/bundle")),
@@ -174,7 +205,7 @@ impl Gap {
         );
         for image in images {
             // Writing to a text cannot fail.
-            let _ = writeln!(text, "  - name: {}/{image}", self.source.host());
+            let _ = writeln!(text, "  - name: {}/{image}", self.source_host);
         }
         fs::write(self.path("imageset.yaml"), text)
     }

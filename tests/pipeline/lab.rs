@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 
 use mimeograph_tests::gap::{Gap, Programs, Ran};
+use mimeograph_tests::registry::gzip;
 use tempfile::TempDir;
 
 /// Both sides; see [`Gap`].
@@ -62,7 +63,7 @@ impl Lab {
 
 /// A layer that no other number gives, larger than a small chunk.
 pub(crate) fn layer(n: u8) -> Vec<u8> {
-    vec![n; 1 << 20]
+    gzip(&vec![n; 1 << 20])
 }
 
 fn programs() -> Programs {

@@ -1,6 +1,17 @@
 //! The whole way, with the real programs.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where it fails"
+)]
+
+mod client;
 mod commands;
+mod full;
+mod input;
+mod lab;
+mod papers;
 mod face;
 mod input;
 mod lab;

@@ -50,4 +50,7 @@ macro_rules! suites {
     )+};
 }
 
-suites! { directory_store in_process_s3 real_s3 }
+suites! { directory_store in_process_s3 }
+
+#[cfg(feature = "real-servers")]
+suites! { real_s3 }

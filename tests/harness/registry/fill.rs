@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::Path;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use super::Registry;
@@ -13,6 +15,14 @@ use super::store::digest_of;
 
 const ARCHITECTURES: [&str; 4] = ["amd64", "arm64", "ppc64le", "s390x"];
 const DOCKER_IMAGE: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
+/// A layer as a registry holds it: gzip, without the shrinking, so that sizes stay what a test asks for.
+/// (`oc-mirror` compresses what is not compressed, and the image gets another digest.)
+pub fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::none());
+    encoder.write_all(content).expect("memory to write to");
+    encoder.finish().expect("memory to write to")
+}
 
 impl Registry {
     /// Store an image with these layers under a tag; gives its digest.

@@ -27,6 +27,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+pub use self::fill::gzip;
 use self::serve::Served;
 use self::store::Store;
 
