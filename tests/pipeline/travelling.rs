@@ -185,3 +185,97 @@ fn what_cannot_travel_is_named_before_anything_is_mirrored() {
     );
     assert_eq!(lab.oc_mirror_calls(), 0);
 }
+
+/// The stand-in mirrors no charts: it gets to see the image set without them.
+const WITHOUT_CHARTS: &str = r#"#!/bin/sh
+config=
+for word in "$@"; do
+    [ "$config" = -c ] && sed -i '/^  helm:/,$d' "$word"
+    config=$word
+done
+exec "$0-itself" "$@"
+"#;
+
+/// A lab whose image set names a chart below `mirror.localDir`.
+fn lab_with_chart() -> Lab {
+    let lab = Lab::new();
+    let program = lab.path("bin/oc-mirror");
+    let executable = fs::metadata(&program).unwrap().permissions();
+    fs::rename(&program, lab.path("bin/oc-mirror-itself")).unwrap();
+    fs::rename(
+        lab.path("bin/oc-mirror.settings"),
+        lab.path("bin/oc-mirror-itself.settings"),
+    )
+    .unwrap();
+    fs::write(&program, WITHOUT_CHARTS).unwrap();
+    fs::set_permissions(&program, executable).unwrap();
+    fs::create_dir_all(lab.path("local/charts/one/templates")).unwrap();
+    fs::write(
+        lab.path("local/charts/one/templates/_helpers.tpl"),
+        "{{ one }}\n",
+    )
+    .unwrap();
+    let image_set = lab.path("imageset.yaml");
+    let chart = lab.path("local/charts/one").display().to_string();
+    let helm = format!("  helm:\n    local:\n    - name: one\n      path: {chart}\n");
+    let text = fs::read_to_string(&image_set).unwrap();
+    fs::write(&image_set, format!("{text}{helm}")).unwrap();
+    lab
+}
+
+#[test]
+fn local_files_arrive_where_the_image_set_names_them() {
+    let lab = lab_with_chart();
+    done(&lab.bundler(&["run"]));
+    fs::remove_dir_all(lab.path("local")).unwrap();
+    done(&lab.populator(&["run"]));
+    assert_eq!(
+        names(&lab.path("local")),
+        ["charts/one/templates/_helpers.tpl"]
+    );
+    assert_eq!(
+        fs::read_to_string(lab.path("local/charts/one/templates/_helpers.tpl")).unwrap(),
+        "{{ one }}\n"
+    );
+}
+
+#[test]
+fn another_place_for_local_files_on_the_far_side_is_refused_before_the_bundle_is_fetched() {
+    let lab = lab_with_chart();
+    done(&lab.bundler(&["run"]));
+    let file = lab.path("disconnected.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    let (ours, theirs) = (
+        lab.path("elsewhere").display().to_string(),
+        lab.path("local").display().to_string(),
+    );
+    fs::write(
+        &file,
+        text.replace(&format!("localDir: {theirs}"), &format!("localDir: {ours}")),
+    )
+    .unwrap();
+    let words = [
+        ours.as_str(),
+        &theirs,
+        "set the same `mirror.localDir` on both sides",
+    ];
+    refused(&lab.populator(&["run"]), 78, "LOCAL_DIR_DIFFERS", &words);
+    assert!(!lab.path("elsewhere").exists());
+    assert_eq!(
+        names(&lab.path("disconnected/bundle")),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn without_local_files_their_places_may_differ() {
+    let lab = Lab::new();
+    let text = fs::read_to_string(lab.path("disconnected.yaml")).unwrap();
+    fs::write(
+        lab.path("disconnected.yaml"),
+        text.replace("/local\n", "/elsewhere\n"),
+    )
+    .unwrap();
+    done(&lab.bundler(&["run"]));
+    done(&lab.populator(&["run"]));
+}
