@@ -55,9 +55,12 @@ pub(crate) fn as_user(id: &str, command: &Command) -> Command {
     wrapped(&["setpriv", &user, &group, "--clear-groups", "--"], command)
 }
 
+/// Kind and permissions, time, bytes.
+type Found = (u32, (i64, i64), Vec<u8>);
+
 /// Everything below a folder: names, kinds, permissions, times and bytes. Equal before and after means that
 /// nothing was changed, not even for a moment: a file that came and went leaves its folder a new time.
-pub(crate) fn tree(folder: &Path) -> BTreeMap<PathBuf, (u32, (i64, i64), Vec<u8>)> {
+pub(crate) fn tree(folder: &Path) -> BTreeMap<PathBuf, Found> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
