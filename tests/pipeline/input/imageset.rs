@@ -8,7 +8,10 @@ use crate::user::names;
 /// What is published.
 fn manifests(lab: &Lab) -> Vec<String> {
     let mut files = names(&lab.path("store"));
-    files.retain(|name| name.split('.').eq([name.trim_end_matches(".json"), "json"]));
+    files.retain(|name| {
+        name.rsplit_once('.')
+            .is_some_and(|(_, ending)| ending == "json")
+    });
     files
 }
 
