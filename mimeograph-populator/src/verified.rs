@@ -162,9 +162,15 @@ impl Previewed {
 }
 
 /// Where files of each role are staged. Digits: `oc-mirror` refuses many words in paths.
-const PLACES: &[(Role, &str)] = &[(Role::Archive, "1"), (Role::Local, "2"), (Role::Extra, "3")];
+/// The history is the other side's, and yet checked: a bundle is whole or it is not.
+const PLACES: &[(Role, &str)] = &[
+    (Role::Archive, "1"),
+    (Role::Local, "2"),
+    (Role::Extra, "3"),
+    (Role::History, "4"),
+];
 
-/// The files that are staged; image set and inventory are kept in memory, the history is the other side's.
+/// The files that are staged; image set and inventory are kept in memory.
 pub(crate) fn staged(manifest: &Manifest) -> impl Iterator<Item = &manifest::File> {
     manifest
         .files
