@@ -8,13 +8,11 @@
 
 mod client;
 mod commands;
+mod face;
 mod full;
 mod input;
 mod lab;
 mod papers;
-mod face;
-mod input;
-mod lab;
 mod random_user;
 mod round_trip;
 mod travelling;

@@ -2,5 +2,6 @@
 //! half-written is left.
 
 mod config;
+mod disk;
 mod imageset;
 mod keys;
