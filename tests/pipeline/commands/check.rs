@@ -10,10 +10,9 @@ use crate::lab::{Lab, done, refused};
 
 /// The line about one thing.
 fn line<'a>(ran: &'a Ran, what: &str) -> &'a str {
-    let lines = ran.stdout.lines();
+    let mut lines = ran.stdout.lines();
     lines
-        .filter(|line| line[6..].starts_with(what))
-        .last()
+        .rfind(|line| line[6..].starts_with(what))
         .unwrap_or_else(|| panic!("no line on {what}: {ran}"))
 }
 

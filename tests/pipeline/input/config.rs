@@ -237,7 +237,7 @@ fn a_store_of_no_known_form_is_a_usage_error_that_shows_the_forms() {
 fn a_configuration_that_we_may_not_read_says_so() {
     let lab = Lab::new();
     let file = lab.path("connected.yaml");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
     lab.let_others_in();
     let mut look = lab.bare(Path::new("cat"));
     look.arg(&file);

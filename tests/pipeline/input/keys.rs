@@ -170,7 +170,7 @@ fn keys_that_we_may_not_read_are_told_apart_from_missing_ones() {
         ),
     ] {
         fs::set_permissions(lab.path("keys"), fs::Permissions::from_mode(0o755)).unwrap();
-        fs::set_permissions(lab.path(file), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(lab.path(file), fs::Permissions::from_mode(0o000)).unwrap();
         let mut look = lab.bare(Path::new("cat"));
         look.arg(lab.path(file));
         assert_ne!(run(as_user(NOBODY, &look)).status, 0, "it can be read");
@@ -181,7 +181,7 @@ fn keys_that_we_may_not_read_are_told_apart_from_missing_ones() {
             "check the owner and the permissions",
         ];
         refused(&run(as_user(NOBODY, &command)), 66, "INPUT_MISSING", &words);
-        fs::set_permissions(lab.path("keys"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(lab.path("keys"), fs::Permissions::from_mode(0o000)).unwrap();
         let words = [file, "which cannot be reached"];
         refused(&run(as_user(NOBODY, &command)), 66, "KEY_MISSING", &words);
     }
@@ -280,7 +280,7 @@ fn keygen_makes_files_that_stock_openssl_reads_and_never_writes_over_any() {
         "CANNOT_CREATE",
         &["signing.pem` is there already"],
     );
-    assert!(!public.exists() && fs::read(&private).unwrap() == before[&private].2);
+    assert!(!public.exists() && fs::read(&private).unwrap() == before[&private].bytes);
     fs::rename(&private, &public).unwrap();
     let ran = lab.bundler(&["keygen", "--out", &out]);
     refused(
