@@ -55,34 +55,45 @@ pub(crate) fn as_user(id: &str, command: &Command) -> Command {
     wrapped(&["setpriv", &user, &group, "--clear-groups", "--"], command)
 }
 
-/// Kind and permissions, time, bytes.
-type Found = (u32, (i64, i64), Vec<u8>);
+/// A file or folder as it is.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Entry {
+    mode: u32,
+    changed: (i64, i64),
+    /// A file's bytes.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Entry {
+    fn of(path: &Path) -> Self {
+        let of = path.symlink_metadata().unwrap();
+        Self {
+            mode: of.mode(),
+            changed: (of.mtime(), of.mtime_nsec()),
+            bytes: if of.is_file() {
+                fs::read(path).unwrap()
+            } else {
+                Vec::new()
+            },
+        }
+    }
+}
 
 /// Everything below a folder: names, kinds, permissions, times and bytes. Equal before and after means that
 /// nothing was changed, not even for a moment: a file that came and went leaves its folder a new time.
-pub(crate) fn tree(folder: &Path) -> BTreeMap<PathBuf, Found> {
+pub(crate) fn tree(folder: &Path) -> BTreeMap<PathBuf, Entry> {
     let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let of = fs::metadata(&folder).unwrap();
-        found.insert(
-            folder.clone(),
-            (of.mode(), (of.mtime(), of.mtime_nsec()), Vec::new()),
-        );
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            let of = path.symlink_metadata().unwrap();
-            if of.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let bytes = if of.is_file() {
-                fs::read(&path).unwrap()
-            } else {
-                Vec::new()
-            };
-            found.insert(path, (of.mode(), (of.mtime(), of.mtime_nsec()), bytes));
+    let mut paths = vec![folder.to_owned()];
+    while let Some(path) = paths.pop() {
+        if path.is_dir() && !path.is_symlink() {
+            paths.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
         }
+        let entry = Entry::of(&path);
+        found.insert(path, entry);
     }
     found
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
+use mimeograph_manifest::io::oc_mirror::port::Port;
 use mimeograph_tests::registry::Registry;
 
 /// The port of the recorded runs is free for nobody else to guess; each lab takes its own.
@@ -36,7 +37,7 @@ impl Lab {
             dir,
             source: Registry::start(),
             target: Registry::start(),
-            port: free_port(),
+            port: Port::choose(&[]).unwrap().number,
             release,
         };
         lab.set("");
@@ -208,17 +209,4 @@ pub(crate) fn data(name: &str) -> PathBuf {
 
 pub(crate) fn read(name: &str) -> String {
     fs::read_to_string(data(name)).unwrap()
-}
-
-/// Below the range from which the kernel takes ports for clients.
-fn free_port() -> u16 {
-    use std::sync::atomic::{AtomicU16, Ordering};
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    loop {
-        let step = NEXT.fetch_add(1, Ordering::SeqCst);
-        let port = 20_000 + (u16::try_from(std::process::id() % 10_000).unwrap() + step) % 10_000;
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }

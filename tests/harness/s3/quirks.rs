@@ -1,6 +1,6 @@
 //! What some servers do with headers that they do not know.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use s3s::dto::{
     GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input,
@@ -29,6 +29,7 @@ pub enum Quirk {
 
 /// Objects in a folder.
 pub(super) struct Objects {
+    folder: PathBuf,
     files: FileSystem,
     quirk: Quirk,
     // `s3s-fs` looks and then writes: two writers must not come between.
@@ -38,6 +39,7 @@ pub(super) struct Objects {
 impl Objects {
     pub(super) fn new(folder: &Path, quirk: Quirk) -> Self {
         Self {
+            folder: folder.to_owned(),
             files: FileSystem::new(folder).expect("the objects' folder"),
             quirk,
             writing: Mutex::new(()),
@@ -52,6 +54,10 @@ impl S3 for Objects {
         mut request: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
         let input = &mut request.input;
+        // `s3s-fs` would make the bucket.
+        if !self.folder.join(&input.bucket).is_dir() {
+            return Err(s3_error!(NoSuchBucket));
+        }
         let checksum = input.checksum_sha256.is_some();
         let condition = input.if_none_match.is_some();
         match self.quirk {

@@ -6,9 +6,6 @@ mod runs;
 mod unpack;
 mod verify;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
 use crate::lab::{Lab, done};
 use crate::user::tree;
 
@@ -33,7 +30,7 @@ fn everything(lab: &Lab) -> impl PartialEq + std::fmt::Debug + use<> {
         "home",
     ];
     let all = folders.map(|name| lab.path(name)).into_iter();
-    let trees: Vec<BTreeMap<PathBuf, _>> = all
+    let trees: Vec<_> = all
         .filter(|path| path.exists())
         .map(|path| tree(&path))
         .collect();

@@ -2,18 +2,8 @@
 
 use std::fs;
 
+use super::published;
 use crate::lab::{Lab, done, refused};
-use crate::user::names;
-
-/// What is published.
-fn manifests(lab: &Lab) -> Vec<String> {
-    let mut files = names(&lab.path("store"));
-    files.retain(|name| {
-        name.rsplit_once('.')
-            .is_some_and(|(_, ending)| ending == "json")
-    });
-    files
-}
 
 const HEAD: &str = "kind: ImageSetConfiguration\napiVersion: mirror.openshift.io/v2alpha1\n";
 
@@ -111,7 +101,7 @@ fn an_image_set_that_is_none_is_named_by_file_and_field_before_oc_mirror_runs() 
     ];
     refused(&ran, 66, "INPUT_MISSING", &words);
     assert_eq!(lab.oc_mirror_calls(), 0);
-    assert_eq!(manifests(&lab), Vec::<String>::new());
+    assert_eq!(published(&lab), Vec::<String>::new());
 }
 
 #[test]
@@ -126,11 +116,11 @@ fn an_image_set_that_asks_for_nothing_publishes_nothing_and_stands_in_no_ones_wa
         fs::write(lab.path("imageset.yaml"), text).unwrap();
         let ran = lab.bundler(&["run"]);
         refused(&ran, 84, "OC_MIRROR_FAILED", &["no images to copy"]);
-        assert_eq!(manifests(&lab), Vec::<String>::new());
+        assert_eq!(published(&lab), Vec::<String>::new());
     }
     fs::write(lab.path("imageset.yaml"), good).unwrap();
     done(&lab.bundler(&["run"]));
-    assert_eq!(manifests(&lab), ["manifests/0000000001.json"]);
+    assert_eq!(published(&lab), ["manifests/0000000001.json"]);
 }
 
 #[test]

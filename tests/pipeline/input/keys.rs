@@ -280,7 +280,7 @@ fn keygen_makes_files_that_stock_openssl_reads_and_never_writes_over_any() {
         "CANNOT_CREATE",
         &["signing.pem` is there already"],
     );
-    assert!(!public.exists() && fs::read(&private).unwrap() == before[&private].2);
+    assert!(!public.exists() && fs::read(&private).unwrap() == before[&private].bytes);
     fs::rename(&private, &public).unwrap();
     let ran = lab.bundler(&["keygen", "--out", &out]);
     refused(

@@ -2,5 +2,18 @@
 //! half-written is left.
 
 mod config;
+mod disk;
 mod imageset;
 mod keys;
+mod oc_mirror;
+mod servers;
+
+use crate::lab::Lab;
+use crate::user::names;
+
+/// The manifests in the directory store: what is published.
+fn published(lab: &Lab) -> Vec<String> {
+    let mut files = names(&lab.path("store"));
+    files.retain(|name| name.strip_suffix(".json").is_some());
+    files
+}

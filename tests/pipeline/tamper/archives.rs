@@ -1,49 +1,27 @@
 //! Archives that only a thief of the key, or a broken `oc-mirror`, can have sent.
 
+use mimeograph_manifest::manifest::Role;
+use mimeograph_manifest::name::Sequence;
 use tar::EntryType;
 
-use super::forge::{Tar, blob, forge_all, forge_archive};
-use super::{refuses, second_bundle};
-use crate::lab::{Lab, done};
+use super::forge::{Tar, blob, file, forge_all, forge_archive, key, manifest, publish};
+use super::{goes_on, refuses, second_bundle};
+use crate::lab::{Lab, done, layer};
+
+/// A word of the error, and what is done to the archive.
+type Forgery<'a> = (&'a str, &'a dyn Fn(Tar) -> Vec<u8>);
 
 /// Every one of these is refused under its name, and says what it is about.
 #[track_caller]
-fn all_refused(id: &str, forgeries: &[(&str, &dyn Fn(Tar) -> Vec<u8>)]) {
+fn all_refused(id: &str, forgeries: &[Forgery<'_>]) {
     let lab = second_bundle();
-    let genuine = kept(&lab);
+    let genuine = manifest(&lab, Sequence::FIRST.next());
     for (word, change) in forgeries {
         forge_archive(&lab, 2, change);
         refuses(&lab, 65, id, &["mirror_000001.tar", word]);
-        restore(&genuine);
+        publish(&lab, &genuine, &key(&lab));
     }
-    super::goes_on(&lab, 3);
-}
-
-fn kept(lab: &Lab) -> Vec<(std::path::PathBuf, Vec<u8>)> {
-    let papers = super::forge::papers(lab, 2.try_into().unwrap());
-    papers
-        .into_iter()
-        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
-        .collect()
-}
-
-fn restore(genuine: &[(std::path::PathBuf, Vec<u8>)]) {
-    let folder = genuine[0].0.parent().unwrap();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path
-            .file_name()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .starts_with("0000000002.")
-        {
-            std::fs::remove_file(path).unwrap();
-        }
-    }
-    for (path, bytes) in genuine {
-        std::fs::write(path, bytes).unwrap();
-    }
+    goes_on(&lab, 3);
 }
 
 /// An entry of this path and kind, before all others.
@@ -65,22 +43,22 @@ fn with_link(path: &'static str, kind: EntryType) -> impl Fn(Tar) -> Vec<u8> {
 
 #[test]
 fn entries_that_oc_mirror_does_not_write_are_refused() {
-    let file = EntryType::Regular;
+    let regular = EntryType::Regular;
     all_refused(
         "ARCHIVE_ENTRY_REFUSED",
         &[
-            ("evil.sh", &with_entry("evil.sh", file)),
+            ("evil.sh", &with_entry("evil.sh", regular)),
             (
                 "docker/registry/v2/evil",
-                &with_entry("docker/registry/v2/evil", file),
+                &with_entry("docker/registry/v2/evil", regular),
             ),
-            ("../working-dir/x", &with_entry("../working-dir/x", file)),
+            ("../working-dir/x", &with_entry("../working-dir/x", regular)),
             (
                 "working-dir/../../x",
-                &with_entry("working-dir/../../x", file),
+                &with_entry("working-dir/../../x", regular),
             ),
-            ("/etc/cron.d/x", &with_entry("/etc/cron.d/x", file)),
-            ("working-dir//x", &with_entry("working-dir//x", file)),
+            ("/etc/cron.d/x", &with_entry("/etc/cron.d/x", regular)),
+            ("working-dir//x", &with_entry("working-dir//x", regular)),
             (
                 "working-dir/x",
                 &with_link("working-dir/x", EntryType::Symlink),
@@ -152,7 +130,7 @@ fn a_blob_whose_bytes_differ_from_its_name_is_refused() {
     let lab = second_bundle();
     let image = lab.source.digest_of("apps/3", "v1").unwrap();
     let other = lab.source.manifest("apps/1", "v1").unwrap();
-    let genuine = kept(&lab);
+    let genuine = manifest(&lab, Sequence::FIRST.next());
     // Another image's manifest under the genuine path: oc-mirror would publish it (contract, fact 6).
     forge_archive(&lab, 2, |mut tar| {
         let size = other.len();
@@ -172,7 +150,7 @@ fn a_blob_whose_bytes_differ_from_its_name_is_refused() {
         "ARCHIVE_DAMAGED",
         &[image.trim_start_matches("sha256:")],
     );
-    restore(&genuine);
+    publish(&lab, &genuine, &key(&lab));
     forge_archive(&lab, 2, |mut tar| {
         tar.0
             .iter_mut()
@@ -182,8 +160,8 @@ fn a_blob_whose_bytes_differ_from_its_name_is_refused() {
         tar.bytes()
     });
     refuses(&lab, 65, "ARCHIVE_DAMAGED", &["mirror_000001.tar"]);
-    restore(&genuine);
-    super::goes_on(&lab, 3);
+    publish(&lab, &genuine, &key(&lab));
+    goes_on(&lab, 3);
 }
 
 #[test]
@@ -200,16 +178,10 @@ fn a_tag_that_was_moved_is_not_what_the_inventory_says() {
 #[test]
 fn an_image_beside_those_of_the_inventory_is_refused() {
     let (lab, other) = (second_bundle(), Lab::new());
-    other
-        .source
-        .put_image("evil", "v1", &[crate::lab::layer(66)]);
+    other.source.put_image("evil", "v1", &[layer(66)]);
     other.ask_for(&["evil:v1"]).unwrap();
     done(&other.bundler(&["run"]));
-    let evil = super::forge::file(
-        &other,
-        &super::forge::manifest(&other, 1.try_into().unwrap()),
-        mimeograph_manifest::manifest::Role::Archive,
-    );
+    let evil = file(&other, &manifest(&other, Sequence::FIRST), Role::Archive);
     forge_archive(&lab, 2, |mut tar| {
         tar.0.extend(
             Tar::read(&evil)
@@ -225,9 +197,9 @@ fn an_image_beside_those_of_the_inventory_is_refused() {
 #[test]
 fn a_blob_that_is_nowhere_is_missed_even_where_the_inventory_agrees() {
     let lab = second_bundle();
-    let manifest = lab.source.manifest("apps/3", "v1").unwrap();
-    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-    let layer = manifest["layers"][1]["digest"].as_str().unwrap().to_owned();
+    let image = lab.source.manifest("apps/3", "v1").unwrap();
+    let image: serde_json::Value = serde_json::from_slice(&image).unwrap();
+    let layer = image["layers"][1]["digest"].as_str().unwrap().to_owned();
     forge_all(&lab, 2, |mut tar| {
         let name = blob(&layer);
         tar.0

@@ -222,7 +222,7 @@ fn a_bundle_from_the_future_is_refused() {
 fn a_bundle_for_another_enclave_is_refused() {
     let lab = first_bundle();
     resign(&lab, 1, |manifest| {
-        manifest.audience = vec!["harbour".into()]
+        manifest.audience = vec!["harbour".into()];
     });
     refuses(&lab, 77, "WRONG_AUDIENCE", &["harbour"]);
     let file = lab.path("disconnected.yaml");

@@ -136,6 +136,19 @@ fn has_server_error(text: &str) -> bool {
     })
 }
 
+/// Whether the text says that a registry does not take our login, or has none of us.
+pub(super) fn is_login(text: &str) -> bool {
+    let text = text.to_lowercase();
+    [
+        "unauthorized",
+        "authentication required",
+        "invalid username/password",
+        "requested access to the resource is denied",
+    ]
+    .iter()
+    .any(|sign| text.contains(sign))
+}
+
 /// Whether the text says that a disk is full.
 pub(super) fn is_no_space(text: &str) -> bool {
     let text = text.to_lowercase();

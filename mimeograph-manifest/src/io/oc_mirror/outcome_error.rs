@@ -4,6 +4,7 @@ use crate::failure::{ErrorId, Fault};
 use crate::io::process::Status;
 
 use super::image::{Category, FailedImage};
+use super::nature::is_login;
 use super::outcome::{Failed, Outcome, Partial};
 
 /// References that are named in one line.
@@ -150,6 +151,10 @@ impl Fault for OutcomeError {
                 id: ErrorId::NoSpace,
                 ..
             } => Some("free space where `artefacts.bundleDir` and `artefacts.cacheDir` lie".into()),
+            Self::Failed { reason: text, .. } | Self::Partial { what: text, .. } if is_login(text) => Some(
+                "check the registry's entry in `mirror.ocMirror.authFile`; `check` says where credentials are read from"
+                    .into(),
+            ),
             Self::Partial {
                 id: ErrorId::Partial,
                 ..

@@ -198,3 +198,13 @@ fn the_child_does_not_outlive_us() {
     us.wait().unwrap();
     wait_for(&|| !lives(&pid()));
 }
+
+#[test]
+fn a_program_for_another_processor_is_no_oc_mirror() {
+    let error = ProcessError::Start {
+        program: "/bin/x".into(),
+        source: std::io::Error::from_raw_os_error(8), // ENOEXEC
+    };
+    assert_eq!(error.id(), ErrorId::OcMirrorMissing);
+    assert!(error.hint().unwrap().contains("uname -m"));
+}
