@@ -128,7 +128,7 @@ impl Published {
             };
         };
         let there = Head {
-            link: link(head),
+            link: head.link(),
             created: head.created,
         };
         let Some(mut journal) = journal else {
@@ -163,13 +163,5 @@ impl Published {
         self.bundles
             .iter()
             .any(|b| b.sequence == ours.sequence && b.digest() != ours.sha256)
-    }
-}
-
-/// A bundle by number and digest.
-pub fn link(manifest: &Verified<Manifest>) -> Link {
-    Link {
-        sequence: manifest.sequence,
-        sha256: manifest.digest(),
     }
 }

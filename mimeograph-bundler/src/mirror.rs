@@ -5,7 +5,7 @@
 //! read to their end, each blob against its name, come out of here.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use mimeograph_manifest::archive::Contents;
@@ -363,9 +363,4 @@ fn failed(outcome: &Outcome) -> Attempt {
         },
         None => MirrorError::NoArchive.into(),
     }
-}
-
-/// The path that tells v1 where its metadata lies.
-pub fn v1_storage(metadata_dir: &Path) -> PathBuf {
-    metadata_dir.join("v1")
 }

@@ -8,8 +8,6 @@ use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::imageset::ImageSetError;
 use mimeograph_manifest::io::disk::{self, Action, id_of};
 
-use crate::mirror::v1_storage;
-
 /// Largest metadata file, in bytes.
 const SIZE: u64 = 256 << 20;
 
@@ -83,4 +81,9 @@ impl Metadata {
         let text = serde_yaml::to_string(&yaml).map_err(ImageSetError::Yaml)?;
         Ok(text.into_bytes())
     }
+}
+
+/// The path that tells v1 where its metadata lies.
+fn v1_storage(metadata_dir: &Path) -> PathBuf {
+    metadata_dir.join("v1")
 }

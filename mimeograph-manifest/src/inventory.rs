@@ -4,6 +4,7 @@
 //! archives that arrived and compares, so what an approver saw is what is loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -130,7 +131,7 @@ pub enum InventoryError {
     #[error("the inventory cannot be read")]
     Malformed(#[source] serde_json::Error),
     /// What arrived is not what was signed.
-    #[error("the archives do not hold what the signed inventory says: {0}")]
+    #[error("the archives differ from the signed inventory in {0}")]
     Mismatch(String),
     /// An image needs something that is nowhere.
     #[error("{} needs {kind} {missing}, which neither this bundle nor those that it builds on carry", wanted.to_oci())]
@@ -187,17 +188,31 @@ impl Inventory {
     /// Compares what was signed with what the archives hold.
     pub fn matches(&self, found: &Structure) -> Result<(), InventoryError> {
         let signed = &self.structure;
-        let differs = if signed.repositories != found.repositories {
-            "the links differ"
-        } else if signed.blobs != found.blobs {
-            "the blobs differ"
-        } else if signed.manifests != found.manifests {
-            "the image manifests differ"
-        } else {
-            return Ok(());
+        let mismatch = |what: &str, which: &dyn fmt::Display| {
+            Err(InventoryError::Mismatch(format!("{what} `{which}`")))
         };
-        Err(InventoryError::Mismatch(differs.into()))
+        if let Some(name) = first_difference(&signed.repositories, &found.repositories) {
+            return mismatch("the links of repository", name);
+        }
+        if let Some(digest) = first_difference(&signed.blobs, &found.blobs) {
+            return mismatch("blob", digest);
+        }
+        match first_difference(&signed.manifests, &found.manifests) {
+            Some(digest) => mismatch("image manifest", digest),
+            None => Ok(()),
+        }
     }
+}
+
+/// The first name that only one of them has, or that means something else in the other.
+fn first_difference<'a, K: Ord, V: PartialEq>(
+    signed: &'a BTreeMap<K, V>,
+    found: &'a BTreeMap<K, V>,
+) -> Option<&'a K> {
+    let other = |map: &BTreeMap<K, V>, (name, value): &(&K, &V)| map.get(name) != Some(value);
+    let unsigned = found.iter().find(|entry| other(signed, entry));
+    let missing = signed.iter().find(|entry| other(found, entry));
+    unsigned.or(missing).map(|(name, _)| name)
 }
 
 /// What earlier bundles brought, back to a full one: what a delta may build on.

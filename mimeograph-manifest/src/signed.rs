@@ -11,7 +11,7 @@ use crate::failure::{ErrorId, Fault};
 use crate::key::{SigningKey, TrustedKeys};
 use crate::layout::Key;
 use crate::limits;
-use crate::manifest::{Manifest, ManifestError};
+use crate::manifest::{Link, Manifest, ManifestError};
 use crate::name::Sequence;
 
 /// A signature as it was found beside a manifest: whose it claims to be, over what, and its bytes.
@@ -71,6 +71,16 @@ impl<T> Verified<T> {
     /// Key ids (16 digits) of signatures that lay there and did not count.
     pub fn disregarded(&self) -> &[String] {
         &self.disregarded
+    }
+}
+
+impl Verified<Manifest> {
+    /// The bundle by number and digest, as others name it.
+    pub fn link(&self) -> Link {
+        Link {
+            sequence: self.sequence,
+            sha256: self.digest,
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::ledger::Ledger;
 use crate::list;
 use crate::populate::{Populated, Request, parallel, populate};
 use crate::unpack::{Unpack, unpack};
-use crate::verify::verify;
+use crate::verify::{Side, verify};
 
 /// Verifies bundles that were carried over a gap and, only then, has oc-mirror load them into a registry.
 #[derive(Debug, Parser)]
@@ -129,15 +129,14 @@ pub fn main() -> ExitCode {
         }),
         Command::Verify { sequence, source } => run("verify", &|front| {
             let store = front.location()?.open_to_read()?;
-            verify(&*store, &source.trusted(front)?, sequence)
+            let config = front.config_if_any()?;
+            let ledger = state(config.as_ref())?;
+            let side = Side { config, ledger };
+            verify(&*store, &source.trusted(front)?, sequence, &side)
         }),
         Command::List { source } => run("list", &|front| {
             let store = front.location()?.open_to_read()?;
-            // An officer's laptop has no state.
-            let ledger = match front.config() {
-                Ok(config) => Ledger::read(&config.artefacts.metadata_dir)?,
-                Err(_) => Ledger::default(),
-            };
+            let ledger = state(front.config_if_any()?.as_ref())?;
             let (rows, table) = list::list(&*store, &source.trusted(front)?, &ledger)?;
             Ok(Report::new("done", table).with(&rows)?)
         }),
@@ -157,7 +156,7 @@ pub fn main() -> ExitCode {
         } => run("unpack", &|front| {
             let store = front.location()?.open_to_read()?;
             let interrupt = interrupt::watch()?;
-            let parallel = front.config().map_or(4, |config| parallel(&config));
+            let parallel = front.config_if_any()?.map_or(4, |config| parallel(&config));
             let request = Unpack {
                 sequence,
                 role: role.map(Into::into),
@@ -177,6 +176,14 @@ pub fn main() -> ExitCode {
             Ok(Report::new("done", text)
                 .with(&serde_json::json!({ "requires": manifest.requires }))?)
         }),
+    }
+}
+
+/// What was accepted here; an officer's laptop has no state.
+fn state(config: Option<&Config>) -> Result<Ledger, Failure> {
+    match config {
+        Some(config) => Ok(Ledger::read(&config.artefacts.metadata_dir)?),
+        None => Ok(Ledger::default()),
     }
 }
 

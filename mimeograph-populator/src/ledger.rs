@@ -114,6 +114,14 @@ pub enum LedgerError {
         /// The newest accepted.
         accepted: Sequence,
     },
+    /// It does not fit the one before it.
+    #[error("bundle {sequence} does not fit the one before it: {problem}")]
+    Series {
+        /// The bundle.
+        sequence: Sequence,
+        /// What does not fit.
+        problem: &'static str,
+    },
     /// Something newer is there, and what it needs is not.
     #[error("bundle {needed} is missing, which bundle {found} builds on")]
     Gap {
@@ -133,6 +141,7 @@ impl Fault for LedgerError {
             Self::Fork(_) => ErrorId::Fork,
             Self::Rollback { .. } => ErrorId::Rollback,
             Self::Gap { .. } => ErrorId::Gap,
+            Self::Series { .. } => ErrorId::ManifestMalformed,
         }
     }
 
@@ -145,9 +154,10 @@ impl Fault for LedgerError {
             }
             Self::Fork(_) => "two bundlers share one stream, or someone replaced a manifest: compare `list` on both sides".into(),
             Self::Rollback { .. } => "the transfer brought an old copy of the store: have it brought up to date".into(),
+            Self::Series { .. } => "no bundler writes this: ask who holds the key, and compare `show` on both sides".into(),
             Self::Gap { needed, .. } => format!(
-                "carry bundle {needed} over; if it is lost, the connected side ships everything anew as a full bundle once \
-                 its `artefacts.metadataDir/journal.json` is moved away"
+                "carry bundle {needed} over; if it is lost, `mimeograph-bundler run --full` on the connected side makes one \
+                 that needs none before it"
             ),
         })
     }
@@ -233,6 +243,9 @@ impl Ledger {
                 }
             }
         }
+        for pair in found.windows(2) {
+            check_series(&pair[0], &pair[1])?;
+        }
         let accepted = self.bundles.keys().next_back().copied();
         match (found.last().map(|newest| newest.sequence), accepted) {
             (Some(newest), Some(accepted)) if newest < accepted => {
@@ -282,7 +295,8 @@ impl Ledger {
         }
     }
 
-    fn has(&self, requires: Option<Link>) -> bool {
+    /// Whether the bundle that is required was applied here.
+    pub fn has(&self, requires: Option<Link>) -> bool {
         requires
             .and_then(|link| Some((self.bundles.get(&link.sequence)?, link)))
             .is_some_and(|(bundle, link)| {
@@ -326,6 +340,27 @@ impl Ledger {
         };
         self.bundles.insert(manifest.sequence, accepted);
     }
+}
+
+/// What FORMAT.md asks of two manifests, one after the other.
+fn check_series(before: &Manifest, after: &Manifest) -> Result<(), LedgerError> {
+    let is_next = after.sequence == before.sequence.next();
+    let names_heartbeat = after
+        .requires
+        .is_some_and(|link| link.sequence == before.sequence && before.kind == Kind::Heartbeat);
+    let problem = if after.created < before.created {
+        "it was made earlier"
+    } else if is_next && after.kind != Kind::Full && after.audience != before.audience {
+        "it is for other enclaves, which only a full bundle may be"
+    } else if names_heartbeat {
+        "it requires a heartbeat"
+    } else {
+        return Ok(());
+    };
+    Err(LedgerError::Series {
+        sequence: after.sequence,
+        problem,
+    })
 }
 
 fn inventory_path(metadata: &Path, sequence: Sequence) -> PathBuf {

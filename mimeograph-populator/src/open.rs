@@ -1,5 +1,6 @@
 //! Store -> manifests whose signatures were verified: what may be looked at at all.
 
+use jiff::SignedDuration;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
 use mimeograph_manifest::io::config::Trust;
 use mimeograph_manifest::io::listing::Listing;
@@ -51,7 +52,7 @@ pub enum OpenError {
         latest: Timestamp,
     },
     /// No longer to be accepted.
-    #[error("the newest bundle, {sequence}, expired at {expires}")]
+    #[error("bundle {sequence}, the newest, expired at {expires}")]
     Expired {
         /// The bundle.
         sequence: Sequence,
@@ -131,33 +132,51 @@ pub fn accept(
         return Err(OpenError::Behind { now, latest });
     }
     for manifest in manifests {
-        let sequence = manifest.sequence;
-        let for_us = manifest.audience.is_empty()
-            || manifest
-                .audience
-                .iter()
-                .any(|name| Some(name.as_str()) == enclave);
-        if !for_us {
-            let enclave = enclave.unwrap_or("not named").to_owned();
-            return Err(OpenError::Audience {
-                sequence,
-                audience: manifest.audience.join(", "),
-                enclave,
-            });
-        }
-        if manifest.created > now.plus(skew) {
-            return Err(OpenError::Future {
-                sequence,
-                created: manifest.created,
-                now,
-            });
-        }
+        check_audience(manifest, enclave)?;
+        check_created(manifest, skew, now)?;
     }
-    match manifests.last() {
-        Some(newest) if newest.expires < now => Err(OpenError::Expired {
-            sequence: newest.sequence,
-            expires: newest.expires,
-        }),
-        _ => Ok(()),
+    manifests
+        .last()
+        .map_or(Ok(()), |newest| check_expiry(newest, now))
+}
+
+/// Whether the bundle is for this enclave.
+pub fn check_audience(manifest: &Manifest, enclave: Option<&str>) -> Result<(), OpenError> {
+    let audience = &manifest.audience;
+    let names_us = |name: &String| Some(name.as_str()) == enclave;
+    if audience.is_empty() || audience.iter().any(names_us) {
+        return Ok(());
     }
+    Err(OpenError::Audience {
+        sequence: manifest.sequence,
+        audience: audience.join(", "),
+        enclave: enclave.unwrap_or("not named").to_owned(),
+    })
+}
+
+/// Whether it was made before now, as far as clocks agree.
+pub fn check_created(
+    manifest: &Manifest,
+    skew: SignedDuration,
+    now: Timestamp,
+) -> Result<(), OpenError> {
+    if manifest.created <= now.plus(skew) {
+        return Ok(());
+    }
+    Err(OpenError::Future {
+        sequence: manifest.sequence,
+        created: manifest.created,
+        now,
+    })
+}
+
+/// Whether the newest may still be accepted.
+pub fn check_expiry(newest: &Manifest, now: Timestamp) -> Result<(), OpenError> {
+    if newest.expires >= now {
+        return Ok(());
+    }
+    Err(OpenError::Expired {
+        sequence: newest.sequence,
+        expires: newest.expires,
+    })
 }

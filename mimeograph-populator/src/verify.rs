@@ -1,11 +1,15 @@
 //! `verify`: everything that can be checked of a store without changing anything, here or there.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use jiff::SignedDuration;
 use mimeograph_manifest::archive::{ArchiveError, Headers, inspect};
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
 use mimeograph_manifest::imageset::ImageSet;
-use mimeograph_manifest::inventory::{Before, Inventory, check_closure};
+use mimeograph_manifest::inventory::{Before, Inventory, Structure, check_closure};
+use mimeograph_manifest::io::clock;
+use mimeograph_manifest::io::config::{Config, EnclaveName};
 use mimeograph_manifest::io::console::{Progress, Report};
 use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::listing::Listing;
@@ -16,6 +20,8 @@ use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
 use serde::Serialize;
 
+use crate::ledger::{Ledger, LedgerError};
+use crate::open::{OpenError, check_audience, check_created, check_expiry};
 use crate::read::ChunkReader;
 
 /// What was found out about one bundle.
@@ -73,12 +79,75 @@ impl Fault for Nothing {
     }
 }
 
-/// What came before the bundle that is looked at, as far as this store holds it.
+/// What the bundles are held against besides their signatures.
+#[derive(Debug)]
+pub struct Side {
+    /// The configuration, where there is one: an officer's laptop has none.
+    pub config: Option<Config>,
+    /// What was accepted on this side before.
+    pub ledger: Ledger,
+}
+
+/// How far a manifest may be ahead of our clock where no configuration says so.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+impl Side {
+    fn skew(&self) -> SignedDuration {
+        self.config
+            .as_ref()
+            .map_or(SKEW, |config| config.trust.clock_skew.signed())
+    }
+
+    fn accept(&self, manifest: &Manifest, is_newest: bool) -> Result<(), OpenError> {
+        let now = clock::now();
+        if let Some(config) = &self.config {
+            check_audience(manifest, config.enclave.as_ref().map(EnclaveName::as_str))?;
+        }
+        check_created(manifest, self.skew(), now)?;
+        if is_newest {
+            check_expiry(manifest, now)?;
+        }
+        Ok(())
+    }
+
+    fn check(&self, manifests: &[Verified<Manifest>]) -> Result<(), Failure> {
+        let pinned = self
+            .config
+            .as_ref()
+            .and_then(|config| config.trust.stream.as_ref());
+        Ok(self.ledger.check(pinned, manifests)?)
+    }
+}
+
+/// The bundles that were looked at so far.
 #[derive(Default)]
-struct Chain {
-    last: Option<Link>,
-    content: Option<Link>,
-    before: Option<Before>,
+struct SoFar {
+    manifests: Vec<Verified<Manifest>>,
+    inventories: BTreeMap<Sequence, Structure>,
+    /// What the newest with content, and all on its chain, brought.
+    newest: Option<(Link, Before)>,
+    failed: BTreeSet<Sequence>,
+}
+
+impl SoFar {
+    fn manifest(&self, link: Link) -> Option<&Verified<Manifest>> {
+        self.manifests
+            .iter()
+            .find(|manifest| manifest.sequence == link.sequence && manifest.digest() == link.sha256)
+    }
+
+    /// What came with `requires` and all on its chain, where all of them are here.
+    fn before(&mut self, requires: Option<Link>) -> Option<Before> {
+        if let Some((_, before)) = self.newest.take_if(|(link, _)| Some(*link) == requires) {
+            return Some(before);
+        }
+        let (mut before, mut next) = (Before::default(), requires);
+        while let Some(link) = next {
+            before.add(self.inventories.get(&link.sequence)?.clone());
+            next = self.manifest(link)?.requires;
+        }
+        Some(before)
+    }
 }
 
 /// Verifies every bundle of a store, or one of them.
@@ -86,6 +155,7 @@ pub fn verify(
     store: &dyn Fetch,
     trusted: &TrustedKeys,
     only: Option<Sequence>,
+    side: &Side,
 ) -> Result<Report, Failure> {
     let listing = Listing::of_everything(store, |_, _| ())?;
     let sequences: Vec<_> = listing
@@ -100,31 +170,33 @@ pub fn verify(
         }
         .into());
     }
+    let look = Look {
+        store,
+        listing: &listing,
+        trusted,
+        side,
+    };
     let (mut rows, mut text, mut first) = (Vec::new(), String::new(), None);
-    let mut chain_so_far = Chain::default();
+    let mut so_far = SoFar::default();
     for sequence in sequences {
-        let row = match one(store, &listing, trusted, sequence, &mut chain_so_far) {
-            Ok(row) => row,
-            Err(failure) => {
-                chain_so_far = Chain::default();
-                let row = Row {
-                    sequence: sequence.number(),
-                    verified: false,
-                    kind: None,
-                    signed_by: Vec::new(),
-                    files: 0,
-                    bytes: 0,
-                    says: chain(failure.as_error()),
-                    error_id: Some(failure.id()),
-                };
-                first.get_or_insert((row.says.clone(), failure.id(), failure.hint()));
-                row
-            }
-        };
+        let row = look.one(sequence, &mut so_far).unwrap_or_else(|failure| {
+            so_far.failed.insert(sequence);
+            let says = chain(failure.as_error());
+            first.get_or_insert((says.clone(), failure.id(), failure.hint()));
+            Row::failed(sequence, says, failure.id())
+        });
         let mark = if row.verified { "ok  " } else { "FAIL" };
         // Writing to a text cannot fail.
         let _ = writeln!(text, "{mark}  bundle {}: {}", row.sequence, row.says);
         rows.push(row);
+    }
+    // One bundle by number may well be an old one.
+    if only.is_none()
+        && let Err(failure) = side.check(&so_far.manifests)
+    {
+        let says = chain(failure.as_error());
+        let _ = writeln!(text, "FAIL  stream: {says}");
+        first.get_or_insert((says, failure.id(), failure.hint()));
     }
     if listing.foreign_count > 0 {
         let _ = writeln!(
@@ -156,73 +228,94 @@ pub fn verify(
     }
 }
 
-fn one(
-    store: &dyn Fetch,
-    listing: &Listing,
-    trusted: &TrustedKeys,
-    sequence: Sequence,
-    so_far: &mut Chain,
-) -> Result<Row, Failure> {
-    let signed = listing.open(store, sequence)?;
-    let manifest = match signed {
-        Some(signed) => signed.verify(trusted)?,
-        None => {
-            return Err(Nothing {
-                which: format!(" {sequence}"),
-                place: store.describe(),
-            }
-            .into());
+impl Row {
+    fn failed(sequence: Sequence, says: String, id: ErrorId) -> Self {
+        Self {
+            sequence: sequence.number(),
+            verified: false,
+            kind: None,
+            signed_by: Vec::new(),
+            files: 0,
+            bytes: 0,
+            says,
+            error_id: Some(id),
         }
-    };
-    check_links(&manifest, so_far)?;
-    let mut says = if manifest.kind == Kind::Heartbeat {
-        "heartbeat, nothing changed".to_owned()
-    } else {
-        contents(store, &manifest, so_far)?
-    };
-    let signed_by: Vec<_> = manifest.signers().iter().map(ToString::to_string).collect();
-    let _ = write!(says, "; signed by {}", signed_by.join(", "));
-    for lack in &manifest.incomplete {
-        let _ = write!(says, "; PARTIAL: {} is missing from it", lack.reference);
     }
-    let link = Link {
-        sequence,
-        sha256: manifest.digest(),
-    };
-    so_far.last = Some(link);
-    if manifest.kind != Kind::Heartbeat {
-        so_far.content = Some(link);
-    }
-    Ok(Row {
-        sequence: sequence.number(),
-        verified: true,
-        kind: Some(manifest.kind.as_str()),
-        signed_by,
-        files: manifest.files.len(),
-        bytes: manifest.size(),
-        says,
-        error_id: None,
-    })
 }
 
-/// A neighbour that is known must be the one that is named.
-fn check_links(manifest: &Verified<Manifest>, so_far: &Chain) -> Result<(), Failure> {
-    for (named, known) in [
-        (manifest.previous, so_far.last),
-        (manifest.requires, so_far.content),
-    ] {
-        if let (Some(named), Some(known)) = (named, known)
-            && named.sequence == known.sequence
-            && named.sha256 != known.sha256
-        {
-            return Err(crate::ledger::LedgerError::Fork(known.sequence).into());
+/// What is looked at, and by which keys.
+struct Look<'a> {
+    store: &'a dyn Fetch,
+    listing: &'a Listing,
+    trusted: &'a TrustedKeys,
+    side: &'a Side,
+}
+
+impl Look<'_> {
+    fn one(&self, sequence: Sequence, so_far: &mut SoFar) -> Result<Row, Failure> {
+        let Some(signed) = self.listing.open(self.store, sequence)? else {
+            return Err(Nothing {
+                which: format!(" {sequence}"),
+                place: self.store.describe(),
+            }
+            .into());
+        };
+        let manifest = signed.verify(self.trusted)?;
+        self.side
+            .accept(&manifest, self.listing.newest() == Some(sequence))?;
+        let mut says = if manifest.kind == Kind::Heartbeat {
+            "heartbeat, nothing changed".to_owned()
+        } else {
+            self.check_chain(&manifest, so_far)?;
+            contents(self.store, &manifest, so_far)?
+        };
+        let signed_by: Vec<_> = manifest.signers().iter().map(ToString::to_string).collect();
+        let _ = write!(says, "; signed by {}", signed_by.join(", "));
+        if !manifest.audience.is_empty() {
+            let _ = write!(says, "; for {}", manifest.audience.join(", "));
+        }
+        for lack in &manifest.incomplete {
+            let _ = write!(says, "; PARTIAL: {} is missing from it", lack.reference);
+        }
+        let row = Row {
+            sequence: sequence.number(),
+            verified: true,
+            kind: Some(manifest.kind.as_str()),
+            signed_by,
+            files: manifest.files.len(),
+            bytes: manifest.size(),
+            says,
+            error_id: None,
+        };
+        so_far.manifests.push(manifest);
+        Ok(row)
+    }
+
+    /// What the oldest bundle here requires is taken as given, as is what was applied on this side.
+    fn check_chain(&self, manifest: &Manifest, so_far: &SoFar) -> Result<(), LedgerError> {
+        match manifest.requires {
+            Some(link)
+                if !so_far.manifests.is_empty()
+                    && so_far.manifest(link).is_none()
+                    && !so_far.failed.contains(&link.sequence)
+                    && !self.side.ledger.has(manifest.requires) =>
+            {
+                Err(LedgerError::Gap {
+                    found: manifest.sequence,
+                    needed: link.sequence,
+                })
+            }
+            _ => Ok(()),
         }
     }
-    Ok(())
 }
 
 /// Reads every chunk, every archive to its end, and compares with what was signed.
-fn contents(store: &dyn Fetch, manifest: &Manifest, so_far: &mut Chain) -> Result<String, Failure> {
+fn contents(
+    store: &dyn Fetch,
+    manifest: &Verified<Manifest>,
+    so_far: &mut SoFar,
+) -> Result<String, Failure> {
     let progress = Progress::begin(
         format!("verifying bundle {}", manifest.sequence),
         manifest.size(),
@@ -290,17 +383,17 @@ fn archives(
 
 /// Where the chain is here from a full one on, images must be whole over it; else that is said.
 fn closure(
-    manifest: &Manifest,
+    manifest: &Verified<Manifest>,
     inventory: Inventory,
     imageset: &ImageSet,
-    so_far: &mut Chain,
+    so_far: &mut SoFar,
 ) -> Result<String, Failure> {
-    let known = match manifest.requires {
-        None => Some(Before::default()),
-        Some(needed) if so_far.content == Some(needed) => so_far.before.take(),
-        Some(_) => None,
-    };
-    let Some(mut before) = known else {
+    let before = so_far.before(manifest.requires);
+    let structure = inventory.structure;
+    so_far
+        .inventories
+        .insert(manifest.sequence, structure.clone());
+    let Some(mut before) = before else {
         let needed = manifest
             .requires
             .map(|link| link.sequence.to_string())
@@ -310,14 +403,9 @@ fn closure(
         ));
     };
     let wanted = inventory.images.iter().map(|image| image.digest);
-    check_closure(
-        &inventory.structure,
-        &before,
-        wanted,
-        imageset.index_members(),
-    )?;
-    let tags = inventory.structure.tags();
-    before.add(inventory.structure);
-    so_far.before = Some(before);
+    check_closure(&structure, &before, wanted, imageset.index_members())?;
+    let tags = structure.tags();
+    before.add(structure);
+    so_far.newest = Some((manifest.link(), before));
     Ok(format!(", {tags} tags, every image whole"))
 }

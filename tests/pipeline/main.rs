@@ -15,5 +15,6 @@ mod lab;
 mod papers;
 mod random_user;
 mod round_trip;
+mod tamper;
 mod travelling;
 mod user;

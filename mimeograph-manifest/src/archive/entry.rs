@@ -5,7 +5,6 @@ use std::ops::Range;
 use tar::{EntryType, Header};
 
 use super::ArchiveError;
-use super::headers::octal;
 use crate::digest::Digest;
 use crate::limits;
 use crate::manifest::Generation;
@@ -231,4 +230,19 @@ fn printable(path: &str) -> String {
         .take(200)
         .flat_map(char::escape_default)
         .collect()
+}
+
+/// Octal digits, then spaces or NULs to the end; no base-256 form.
+pub(super) fn octal(field: &[u8]) -> Option<u64> {
+    let digits = field
+        .iter()
+        .take_while(|b| (b'0'..=b'7').contains(*b))
+        .count();
+    let (number, rest) = field.split_at(digits);
+    if digits == 0 || !rest.iter().all(|b| matches!(b, 0 | b' ')) {
+        return None;
+    }
+    number.iter().try_fold(0_u64, |sum, digit| {
+        sum.checked_mul(8)?.checked_add(u64::from(digit - b'0'))
+    })
 }

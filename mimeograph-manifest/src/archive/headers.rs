@@ -10,7 +10,7 @@ use std::ops::Range;
 use tar::{EntryType, Header, PaxExtensions};
 
 use super::ArchiveError;
-use super::entry::Entry;
+use super::entry::{Entry, octal};
 use crate::limits;
 use crate::manifest::Generation;
 
@@ -199,21 +199,6 @@ pub fn data_ranges<R: Read + Seek>(
         }
     }
     Ok(ranges)
-}
-
-/// Octal digits, then spaces or NULs to the end; no base-256 form.
-pub(super) fn octal(field: &[u8]) -> Option<u64> {
-    let digits = field
-        .iter()
-        .take_while(|b| (b'0'..=b'7').contains(*b))
-        .count();
-    let (number, rest) = field.split_at(digits);
-    if digits == 0 || !rest.iter().all(|b| matches!(b, 0 | b' ')) {
-        return None;
-    }
-    number.iter().try_fold(0_u64, |sum, digit| {
-        sum.checked_mul(8)?.checked_add(u64::from(digit - b'0'))
-    })
 }
 
 fn ustar_path(header: &Header) -> Option<String> {

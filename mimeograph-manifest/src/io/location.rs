@@ -4,8 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::dir::DirStore;
-use super::store::{Fetch, Shelve, StoreError};
+use super::store::StoreError;
 
 /// A directory or a place in a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,36 +54,6 @@ impl StoreLocation {
             prefix: prefix.trim_matches('/').to_owned(),
             ..S3Location::default()
         }))
-    }
-
-    /// Opens the store to read from it. Nothing is asked of the store before the first use.
-    pub fn open_to_read(&self) -> Result<Box<dyn Fetch>, StoreError> {
-        match self {
-            Self::Directory(path) => Ok(Box::new(DirStore::open(path)?)),
-            #[cfg(feature = "s3")]
-            Self::S3(place) => Ok(Box::new(super::s3::S3Store::open(place)?)),
-            #[cfg(not(feature = "s3"))]
-            Self::S3(_) => Err(self.without_s3()),
-        }
-    }
-
-    /// Opens the store to write to it and read from it.
-    pub fn open(&self) -> Result<Box<dyn Shelve>, StoreError> {
-        match self {
-            Self::Directory(path) => Ok(Box::new(DirStore::open(path)?)),
-            #[cfg(feature = "s3")]
-            Self::S3(place) => Ok(Box::new(super::s3::S3Store::open(place)?)),
-            #[cfg(not(feature = "s3"))]
-            Self::S3(_) => Err(self.without_s3()),
-        }
-    }
-
-    #[cfg(not(feature = "s3"))]
-    fn without_s3(&self) -> StoreError {
-        StoreError::Settings {
-            place: format!("`{self}`"),
-            reason: "this program was built without S3".to_owned(),
-        }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod listing;
 pub mod location;
 pub mod oc_mirror;
+mod open;
 pub mod process;
 pub mod random;
 #[cfg(feature = "s3")]

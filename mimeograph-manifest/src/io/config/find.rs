@@ -19,6 +19,20 @@ impl Config {
     pub fn find(flag: Option<&Path>) -> Result<PathBuf, ConfigError> {
         find(flag, &environment, &PLACES.map(PathBuf::from))
     }
+
+    /// The same, for commands that can do without: `None` where none is named and none lies there.
+    pub fn find_if_any(flag: Option<&Path>) -> Result<Option<PathBuf>, ConfigError> {
+        let named = named(flag, &environment).is_some();
+        match Self::find(flag) {
+            Err(ConfigError::Missing(_)) if !named => Ok(None),
+            found => found.map(Some),
+        }
+    }
+}
+
+fn named(flag: Option<&Path>, environment: Environment<'_>) -> Option<PathBuf> {
+    flag.map(Path::to_owned)
+        .or_else(|| environment("MIMEOGRAPH_CONFIG").map(PathBuf::from))
 }
 
 fn find(
@@ -26,10 +40,7 @@ fn find(
     environment: Environment<'_>,
     places: &[PathBuf],
 ) -> Result<PathBuf, ConfigError> {
-    let named = flag
-        .map(Path::to_owned)
-        .or_else(|| environment("MIMEOGRAPH_CONFIG").map(PathBuf::from));
-    let candidates = match named {
+    let candidates = match named(flag, environment) {
         Some(path) => vec![path],
         None => places.to_vec(),
     };

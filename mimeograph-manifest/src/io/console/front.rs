@@ -38,15 +38,21 @@ impl Front {
         Ok(Config::load(&path, self.program)?)
     }
 
-    /// The store: `--store`, else the configuration's. With `--store` and no configuration at any of the
-    /// places that are tried unasked, none is needed.
+    /// The same for commands that can do without: `None` where none is named and none lies at any of the
+    /// places that are tried unasked.
+    pub fn config_if_any(&self) -> Result<Option<Config>, Failure> {
+        match Config::find_if_any(self.options.config.as_deref())? {
+            Some(path) => Ok(Some(Config::load(&path, self.program)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The store: `--store`, else the configuration's. With `--store` no configuration is needed.
     pub fn location(&self) -> Result<StoreLocation, Failure> {
-        match (
-            &self.options.store,
-            Config::find(self.options.config.as_deref()),
-        ) {
-            (Some(location), Err(_)) if self.options.config.is_none() => Ok(location.clone()),
-            (flag, _) => Ok(self.config()?.location(flag.clone())?),
+        match (&self.options.store, self.config_if_any()?) {
+            (Some(location), None) => Ok(location.clone()),
+            (flag, Some(config)) => Ok(config.location(flag.clone())?),
+            (None, None) => Ok(self.config()?.location(None)?),
         }
     }
 

@@ -87,17 +87,6 @@ impl Failed {
 }
 
 impl Outcome {
-    /// The error that it is, for one that is neither clean nor idle.
-    pub fn error(&self) -> Option<OutcomeError> {
-        match self {
-            Self::Clean | Self::NothingToDo => None,
-            Self::Partial(partial) => Some(OutcomeError::of_partial(partial)),
-            Self::Failed(failed) => Some(OutcomeError::of_failed(failed)),
-            Self::Interrupted => Some(OutcomeError::Interrupted),
-            Self::TimedOut => Some(OutcomeError::TimedOut),
-        }
-    }
-
     /// Whether trying again may help.
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -5,7 +5,7 @@ use crate::io::process::Status;
 
 use super::image::{Category, FailedImage};
 use super::nature::is_login;
-use super::outcome::{Failed, Partial};
+use super::outcome::{Failed, Outcome, Partial};
 
 /// References that are named in one line.
 const NAMED: usize = 5;
@@ -45,8 +45,21 @@ pub enum OutcomeError {
     TimedOut,
 }
 
+impl Outcome {
+    /// The error that it is, for one that is neither clean nor idle.
+    pub fn error(&self) -> Option<OutcomeError> {
+        match self {
+            Self::Clean | Self::NothingToDo => None,
+            Self::Partial(partial) => Some(OutcomeError::of_partial(partial)),
+            Self::Failed(failed) => Some(OutcomeError::of_failed(failed)),
+            Self::Interrupted => Some(OutcomeError::Interrupted),
+            Self::TimedOut => Some(OutcomeError::TimedOut),
+        }
+    }
+}
+
 impl OutcomeError {
-    pub(super) fn of_failed(failed: &Failed) -> Self {
+    fn of_failed(failed: &Failed) -> Self {
         let id = if failed.no_space {
             ErrorId::NoSpace
         } else if failed.retryable {
@@ -61,7 +74,7 @@ impl OutcomeError {
         }
     }
 
-    pub(super) fn of_partial(partial: &Partial) -> Self {
+    fn of_partial(partial: &Partial) -> Self {
         if !partial.lost.is_empty() {
             return Self::LeftOut {
                 what: some(partial.lost.iter().map(String::as_str), partial.lost.len()),
