@@ -10,8 +10,8 @@ use crate::lab::{Lab, done, refused};
 
 /// The line about one thing.
 fn line<'a>(ran: &'a Ran, what: &str) -> &'a str {
-    let mut lines = ran.stdout.lines();
-    lines
+    ran.stdout
+        .lines()
         .rfind(|line| line[6..].starts_with(what))
         .unwrap_or_else(|| panic!("no line on {what}: {ran}"))
 }
