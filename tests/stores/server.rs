@@ -10,7 +10,7 @@ use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Fault as _};
 use mimeograph_manifest::io::location::S3Location;
 use mimeograph_manifest::io::s3::{Login, Patience, S3Store};
-use mimeograph_manifest::io::store::{Fetch as _, Shelve as _, StoreError};
+use mimeograph_manifest::io::store::{Fetch as _, Put, Shelve as _, StoreError};
 use mimeograph_manifest::layout::Key;
 use mimeograph_manifest::name::Sequence;
 use mimeograph_tests::s3::S3Server;
@@ -117,23 +117,41 @@ fn answering(answers: Vec<&'static str>) -> String {
     format!("http://{address}")
 }
 
+/// A store at a server that gives these answers.
+fn open(answers: Vec<&'static str>) -> S3Store {
+    let place = S3Location {
+        bucket: "bucket".to_owned(),
+        endpoint: Some(answering(answers)),
+        ..S3Location::default()
+    };
+    let login = Login::Keys {
+        id: "id".to_owned(),
+        secret: "TopSecretValue".to_owned(),
+    };
+    S3Store::open_as(&place, login, impatient()).unwrap()
+}
+
+#[test]
+fn a_server_that_hangs_up_on_a_chunk_that_it_has_is_asked_for_it() {
+    let probed =
+        "HTTP/1.1 412 Precondition Failed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let hangs_up = "";
+    let there = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\
+                 x-amz-checksum-sha256: ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=\r\n\r\n";
+    let nothing = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let key = Key::Chunk(Digest::of(b"abc"));
+    let store = open(vec![probed, hangs_up, hangs_up, there]);
+    assert_eq!(put(&store, &key, b"abc").unwrap(), Put::AlreadyThere);
+    let store = open(vec![probed, hangs_up, hangs_up, nothing]);
+    let error = put(&store, &key, b"abc").unwrap_err();
+    assert_eq!(error.id(), ErrorId::StoreUnreachable, "{}", told(&error));
+}
+
 #[test]
 fn a_body_that_breaks_off_is_read_again_from_the_start() {
     let broken = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nmani";
     let whole = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nmanifest";
     let unwell = "HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    let open = |answers| {
-        let place = S3Location {
-            bucket: "bucket".to_owned(),
-            endpoint: Some(answering(answers)),
-            ..S3Location::default()
-        };
-        let login = Login::Keys {
-            id: "id".to_owned(),
-            secret: "TopSecretValue".to_owned(),
-        };
-        S3Store::open_as(&place, login, impatient()).unwrap()
-    };
     let mut into = Vec::new();
     assert!(
         open(vec![broken, unwell, whole])

@@ -103,8 +103,17 @@ impl S3Store {
     async fn put_new(&self, key: &Key, body: &Bytes, sha256: &Digest) -> Result<Put, StoreError> {
         let mut attempt = 1;
         loop {
-            if let Ended::Written = self.put_once("put", key, body, sha256, true).await? {
-                return Ok(Put::Written);
+            match self.put_once("put", key, body, sha256, true).await {
+                Ok(Ended::Written) => return Ok(Put::Written),
+                Ok(Ended::Taken) => {}
+                // A store that finds the name taken may hang up on a body that it does not want.
+                Err(error @ StoreError::Unreachable { .. }) => {
+                    return match self.compare(key, body, sha256).await {
+                        Ok(There::Same) => Ok(Put::AlreadyThere),
+                        _ => Err(error),
+                    };
+                }
+                Err(error) => return Err(error),
             }
             match self.compare(key, body, sha256).await? {
                 There::Same => return Ok(Put::AlreadyThere),
