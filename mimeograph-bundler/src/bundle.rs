@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mimeograph_manifest::archive::Contents;
 use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault};
 use mimeograph_manifest::imageset::ImageSet;
-use mimeograph_manifest::inventory::{self, Before};
+use mimeograph_manifest::inventory;
 use mimeograph_manifest::io::config::{Config, OcMirrorVersion, Parallel};
 use mimeograph_manifest::io::console::{Front, Progress};
 use mimeograph_manifest::io::imageset::{self, ImageSetFile};
@@ -20,6 +20,7 @@ use mimeograph_manifest::manifest::{self, File, Generation, Kind, Manifest, Prod
 use mimeograph_manifest::name::{FileName, Sequence, StreamId};
 
 use crate::head::Published;
+use crate::inspect::Earlier;
 use crate::journal::{Journal, Mirrored, Stage};
 use crate::mirror::{Base, MirroredRun, PartialRuns, Places, Start, tag_style};
 use crate::outbox::Outbox;
@@ -190,28 +191,30 @@ impl Run<'_> {
             journal.stage = Stage::Idle;
             journal.write(&self.metadata)
         };
-        let Some(run) = mirrored.inspect_err(|_| drop(idle(journal)))? else {
-            idle(journal)?;
-            return Ok(Bundled::NothingNew);
-        };
-        self.note_oc_mirror(&oc_mirror, run.status);
+        let run = mirrored.inspect_err(|_| drop(idle(journal)))?;
         // What cannot be sealed is found out while the record can still be set back.
-        let before = self
-            .before(based_on.map(|link| link.sequence), published)?
+        let earlier = self
+            .earlier(based_on.map(|link| link.sequence), published)?
             .unwrap_or_default();
-        let style = tag_style(imageset.generation, oc_mirror.minor);
         let checked = inspect::inspect(
-            run.contents.clone(),
+            run.as_ref()
+                .map(|run| run.contents.clone())
+                .unwrap_or_default(),
             &imageset,
-            style,
-            &run.incomplete,
-            &before,
+            tag_style(imageset.generation, oc_mirror.minor),
+            run.as_ref().map_or(&[], |run| &run.incomplete),
+            &earlier,
         );
         if let Err(failure) = checked {
             start.set_back()?;
             idle(journal)?;
             return Err(failure);
         }
+        let Some(run) = run else {
+            idle(journal)?;
+            return Ok(Bundled::NothingNew);
+        };
+        self.note_oc_mirror(&oc_mirror, run.status);
         let mirrored = Mirrored {
             based_on,
             producer: producer(&oc_mirror, imageset.generation),
@@ -286,8 +289,8 @@ impl Run<'_> {
         freight: Freight,
     ) -> Result<Bundled, Failure> {
         let generation = mirrored.producer.generation;
-        let before = self
-            .before(mirrored.based_on.map(|link| link.sequence), published)?
+        let earlier = self
+            .earlier(mirrored.based_on.map(|link| link.sequence), published)?
             .unwrap_or_default();
         let style = tag_style(generation, minor(&mirrored.producer));
         let inventory = inspect::inspect(
@@ -295,7 +298,7 @@ impl Run<'_> {
             &freight.imageset,
             style,
             &mirrored.incomplete,
-            &before,
+            &earlier,
         )?
         .to_bytes()?;
         let files = self.outgoing(generation, &freight.imageset, &inventory)?;
@@ -429,7 +432,7 @@ impl Run<'_> {
         let (Some(content), Extent::New) = (journal.content, self.request.extent) else {
             return Ok((Base::Nothing, None));
         };
-        if self.before(Some(content.sequence), published)?.is_none() {
+        if self.earlier(Some(content.sequence), published)?.is_none() {
             tracing::warn!(
                 bundle = %content.sequence,
                 "the inventories of what the next bundle would build on are not kept here: it will be a full one"
@@ -444,13 +447,13 @@ impl Run<'_> {
         )
     }
 
-    fn before(
+    fn earlier(
         &self,
         based_on: Option<Sequence>,
         published: &Published,
-    ) -> Result<Option<Before>, Failure> {
+    ) -> Result<Option<Earlier>, Failure> {
         match based_on {
-            None => Ok(Some(Before::default())),
+            None => Ok(Some(Earlier::default())),
             Some(sequence) => inspect::before(&self.metadata, &published.bundles, sequence),
         }
     }

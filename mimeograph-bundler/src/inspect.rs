@@ -6,12 +6,21 @@ use std::path::{Path, PathBuf};
 use mimeograph_manifest::archive::Contents;
 use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::imageset::{ImageSet, TagStyle};
-use mimeograph_manifest::inventory::{Before, Inventory, Structure, check_closure};
+use mimeograph_manifest::inventory::{Before, Inventory, Resolved, check_closure};
 use mimeograph_manifest::io::disk;
 use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::{Incomplete, Kind, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
+
+/// What a bundle builds on.
+#[derive(Debug, Default)]
+pub(crate) struct Earlier {
+    /// What the chain brought, back to a full one.
+    before: Before,
+    /// Where the last of them has its additional images.
+    images: Vec<Resolved>,
+}
 
 /// Makes the inventory of a bundle, after checking that every wanted image is whole and that every
 /// additional image of the image set is there.
@@ -20,17 +29,22 @@ pub(crate) fn inspect(
     imageset: &ImageSet,
     style: TagStyle,
     incomplete: &[Incomplete],
-    before: &Before,
+    earlier: &Earlier,
 ) -> Result<Inventory, Failure> {
     let structure = contents.structure;
     let failed: Vec<_> = incomplete
         .iter()
         .map(|lack| lack.reference.clone())
         .collect();
-    let images = imageset.resolve(&structure, style, &failed)?;
+    let images = imageset.resolve(&structure, style, &failed, &earlier.images)?;
     // The wish for catalogues, releases and charts is judged here too, once it is modelled.
     let wanted = images.iter().map(|image| image.digest);
-    check_closure(&structure, before, wanted, imageset.index_members())?;
+    check_closure(
+        &structure,
+        &earlier.before,
+        wanted,
+        imageset.index_members(),
+    )?;
     Ok(Inventory::new(structure, images))
 }
 
@@ -61,35 +75,38 @@ pub(crate) fn before(
     metadata_dir: &Path,
     published: &[Verified<Manifest>],
     based_on: Sequence,
-) -> Result<Option<Before>, Failure> {
+) -> Result<Option<Earlier>, Failure> {
     let by_sequence: BTreeMap<_, _> = published
         .iter()
         .map(|bundle| (bundle.sequence, bundle))
         .collect();
-    let mut before = Before::default();
+    let mut earlier = Earlier::default();
     let mut next = Some(based_on);
     while let Some(sequence) = next {
         let Some(bundle) = by_sequence.get(&sequence) else {
             return Ok(None);
         };
-        let Some(structure) = kept(metadata_dir, sequence)? else {
+        let Some(inventory) = kept(metadata_dir, sequence)? else {
             return Ok(None);
         };
-        before.add(structure);
+        earlier.before.add(inventory.structure);
+        if sequence == based_on {
+            earlier.images = inventory.images;
+        }
         next = if bundle.kind == Kind::Full {
             None
         } else {
             bundle.requires.map(|link| link.sequence)
         };
     }
-    Ok(Some(before))
+    Ok(Some(earlier))
 }
 
-fn kept(metadata_dir: &Path, sequence: Sequence) -> Result<Option<Structure>, Failure> {
+fn kept(metadata_dir: &Path, sequence: Sequence) -> Result<Option<Inventory>, Failure> {
     let path = path(metadata_dir, sequence);
     if !path.exists() {
         return Ok(None);
     }
     let bytes = disk::read_bounded(&path, limits::INVENTORY_SIZE)?;
-    Ok(Some(Inventory::from_bytes(&bytes)?.structure))
+    Ok(Some(Inventory::from_bytes(&bytes)?))
 }

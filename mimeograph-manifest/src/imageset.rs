@@ -268,7 +268,8 @@ impl ImageSet {
             .collect()
     }
 
-    /// Where each additional image lies in the archives, or which of them are nowhere.
+    /// Where each additional image lies in the archives, or which of them are nowhere. `earlier` is what
+    /// the bundle before resolved them to: v1 archives hold only what is new, v2 archives every link.
     ///
     /// The full judgement of the wish (catalogues, releases, charts) belongs beside this.
     pub fn resolve(
@@ -276,6 +277,7 @@ impl ImageSet {
         structure: &Structure,
         style: TagStyle,
         failed: &[String],
+        earlier: &[Resolved],
     ) -> Result<Vec<Resolved>, ImageSetError> {
         let (mut images, mut missing) = (Vec::new(), Vec::new());
         for image in self
@@ -301,7 +303,11 @@ impl ImageSet {
                     digest,
                 })
             });
-            match found {
+            let known = match self.generation {
+                Generation::V1 => earlier.iter().find(|known| known.reference == image.name),
+                Generation::V2 => None,
+            };
+            match found.or_else(|| known.cloned()) {
                 Some(resolved) => images.push(resolved),
                 None => missing.push(image.name.clone()),
             }

@@ -17,4 +17,5 @@ mod random_user;
 mod round_trip;
 mod tamper;
 mod travelling;
+mod trouble;
 mod user;

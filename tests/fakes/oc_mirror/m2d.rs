@@ -111,7 +111,8 @@ fn copy<'a>(run: &Run<'_>, stage: &Stage, planned: &'a [Planned]) -> (Results<'a
             Err(why.clone())
         } else if struck && run.settings.strikes(name, index + 1 == planned.len()) {
             Err(format!(
-                "initializing source docker://{name}: reading manifest: manifest unknown"
+                "initializing source docker://{name}: reading manifest: {}",
+                run.why_struck()
             ))
         } else {
             pull(&client, &stage.cache, image, instances)

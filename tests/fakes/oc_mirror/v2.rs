@@ -171,6 +171,15 @@ impl Run<'_> {
         self.failing || self.settings.does("partial-exit-0") || self.settings.does("bitmask")
     }
 
+    /// What a registry answers that may do better next time, and one that will not.
+    pub(crate) fn why_struck(&self) -> &'static str {
+        if self.failing {
+            "received unexpected HTTP status: 503 Service Unavailable"
+        } else {
+            "manifest unknown"
+        }
+    }
+
     pub(crate) fn client(&self, tls: Tls, side: &str) -> Client {
         let own = self.flags.get(&format!("{side}-authfile"));
         let authfile = own

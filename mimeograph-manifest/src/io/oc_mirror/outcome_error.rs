@@ -144,7 +144,8 @@ impl Fault for OutcomeError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Failed { reason, .. } if reason.contains(".sig in localhost:") => Some(
-                "an image has no cosign signature at its source: set `mirror.ocMirror.removeSignatures`"
+                "an image has no cosign signature at its source: add `--remove-signatures` to \
+                 `mirror.ocMirror.extraArgs`"
                     .into(),
             ),
             Self::Failed {
@@ -158,9 +159,11 @@ impl Fault for OutcomeError {
             Self::Partial {
                 id: ErrorId::Partial,
                 ..
-            } => {
-                Some("mend these references in the image set, or take them out".into())
-            }
+            } => Some(
+                "mend these references in the image set, or take them out; where `oc-mirror` writes an archive all the \
+                 same (4.17), `mimeograph-bundler run --allow-partial` publishes it"
+                    .into(),
+            ),
             Self::LeftOut { .. } => Some("correct these names in the image set".into()),
             Self::TimedOut => Some(
                 "its cache keeps what it has copied, so that the next run gets further; raise \
