@@ -20,6 +20,7 @@ use mimeograph_manifest::io::oc_mirror::environment::Surroundings;
 use mimeograph_manifest::io::oc_mirror::error_files::{self, Ours};
 use mimeograph_manifest::io::oc_mirror::history::History;
 use mimeograph_manifest::io::oc_mirror::outcome::{Outcome, Partial, judge};
+use mimeograph_manifest::io::oc_mirror::outcome_error::OutcomeError;
 use mimeograph_manifest::io::oc_mirror::port::{Port, Tagged};
 use mimeograph_manifest::io::oc_mirror::private::{ForRun, PrivateDir};
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
@@ -34,6 +35,8 @@ use crate::v1::Metadata;
 
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(20);
+/// With less than this free, in bytes, no image can be copied.
+const TOO_LITTLE: u64 = 16 << 20;
 
 /// The folders of the connected side, in `bundleDir`. Their names are digits: `oc-mirror` refuses
 /// many words in the paths that it is given (contract §1.1).
@@ -133,6 +136,16 @@ pub enum MirrorError {
     /// It ended well, and nothing is there.
     #[error("`oc-mirror` ended well but wrote no archive")]
     NoArchive,
+    /// It failed, and its cache's disk is full.
+    #[error("only {free} bytes are free in `{}`", folder.display())]
+    NoRoom {
+        /// The cache.
+        folder: PathBuf,
+        /// What is free.
+        free: u64,
+        /// What it said.
+        source: OutcomeError,
+    },
     /// Partial, and no archive to go on with.
     #[error("`oc-mirror` wrote no archive because these failed: {0}")]
     PartialWithoutArchive(String),
@@ -142,6 +155,7 @@ impl Fault for MirrorError {
     fn id(&self) -> ErrorId {
         match self {
             Self::NoArchive => ErrorId::OcMirrorFailed,
+            Self::NoRoom { .. } => ErrorId::NoSpace,
             Self::PartialWithoutArchive(_) => ErrorId::Partial,
         }
     }
@@ -150,6 +164,7 @@ impl Fault for MirrorError {
         Some(
             match self {
                 Self::NoArchive => "look at the log above; nothing was published and nothing recorded as shipped",
+                Self::NoRoom { .. } => "free space where `artefacts.bundleDir` and `artefacts.cacheDir` lie",
                 Self::PartialWithoutArchive(_) => {
                     "correct these references, or take them out of the image set; this `oc-mirror` writes no archive while \
                      an image fails, so `--allow-partial` cannot help"
@@ -225,9 +240,29 @@ impl Start<'_> {
             Outcome::Clean => None,
             Outcome::NothingToDo => return Ok(None),
             Outcome::Partial(partial) if self.may_go_on(partial) => Some(partial),
-            _ => return Err(failed(&outcome)),
+            _ => return Err(self.failed(&outcome)),
         };
         self.archives(partial).map(Some)
+    }
+
+    /// Its cache answers 500 where the disk is full (contract §2.1), which does not pass by itself.
+    fn failed(&self, outcome: &Outcome) -> Attempt {
+        let Some(error) = outcome.error() else {
+            return MirrorError::NoArchive.into();
+        };
+        let free = disk::free_space(&self.places.cache).unwrap_or(u64::MAX);
+        if outcome.is_retryable() && free < TOO_LITTLE {
+            return MirrorError::NoRoom {
+                folder: self.places.cache.clone(),
+                free,
+                source: error,
+            }
+            .into();
+        }
+        Attempt {
+            failure: error.into(),
+            may_pass: outcome.is_retryable(),
+        }
     }
 
     fn may_go_on(&self, partial: &Partial) -> bool {
@@ -352,15 +387,5 @@ impl Start<'_> {
             .into_iter()
             .map(|(repository, tag)| Tagged { repository, tag })
             .collect()
-    }
-}
-
-fn failed(outcome: &Outcome) -> Attempt {
-    match outcome.error() {
-        Some(error) => Attempt {
-            failure: error.into(),
-            may_pass: outcome.is_retryable(),
-        },
-        None => MirrorError::NoArchive.into(),
     }
 }

@@ -120,12 +120,11 @@ impl Gap {
         for part in ["bin", "home", "store", "connected", "disconnected", "local"] {
             fs::create_dir_all(gap.path(part))?;
         }
-        let program = gap.path("bin/oc-mirror");
+        fs::copy(&gap.programs.standin, gap.path("bin/oc-mirror"))?;
         match real_oc_mirror() {
-            Some(real) => std::os::unix::fs::symlink(real, &program)?,
-            None => drop(fs::copy(&gap.programs.standin, &program)?),
+            Some(real) => gap.play(&format!("REAL={}\n", real.display()))?,
+            None => gap.play("VERSION=5.2\n")?,
         }
-        gap.play("VERSION=5.2\n")?;
         fs::write(gap.path("bin/oc-mirror.calls"), "")?;
         gap.configure(&format!(
             "store:\n  directory: {}\n",
@@ -139,7 +138,8 @@ impl Gap {
         self.folder.join(name)
     }
 
-    /// Tells the stand-in what to play (see its documentation). A real `oc-mirror` does not listen.
+    /// Tells the stand-in what to play (see its documentation); it then plays also where a real `oc-mirror` is
+    /// named, for that one would not listen.
     pub fn play(&self, settings: &str) -> std::io::Result<()> {
         fs::write(self.path("bin/oc-mirror.settings"), settings)
     }

@@ -16,6 +16,7 @@
 //! | `TRANSIENT` | how many runs `transient` fails (1); counted in `<program>.runs` |
 //! | `NOISE` | how many lines `noisy` prints (100000) |
 //! | `ENTRY` | the name of the entry that `traversal-entry` or `foreign-entry` adds |
+//! | `REAL` | another program, which is run in its place once the call is noted |
 //! | `MISBEHAVE` | any of these, with commas between them: |
 //!
 //! | misdeed | what happens |
@@ -84,7 +85,8 @@ mod v1;
 mod v2;
 
 use std::env;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt as _;
+use std::process::{self, ExitCode};
 
 use serde_json::json;
 
@@ -103,6 +105,12 @@ fn main() -> ExitCode {
             70,
             &format!("the stand-in cannot record this call: {error}"),
         );
+    }
+    if let Some(real) = settings.get("REAL") {
+        let error = process::Command::new(real)
+            .args(env::args_os().skip(1))
+            .exec();
+        return fail(70, &format!("the stand-in cannot run `{real}`: {error}"));
     }
     let arguments: Vec<String> = env::args().skip(1).collect();
     dispatch(&settings, &arguments)

@@ -16,7 +16,7 @@ const GOOD: &str = "VERSION=5.2\n";
 
 /// A lab that published and applied one bundle of two images, and has a third to go.
 fn settled() -> Lab {
-    let lab = Lab::new();
+    let lab = Lab::with(|gap| gap.play(GOOD).unwrap());
     done(&lab.bundler(&["run"]));
     done(&lab.populator(&["run"]));
     lab.add_image(3);

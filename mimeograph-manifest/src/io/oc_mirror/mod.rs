@@ -11,7 +11,7 @@ pub mod image;
 pub mod log;
 mod nature;
 pub mod outcome;
-mod outcome_error;
+pub mod outcome_error;
 pub mod port;
 pub mod private;
 pub mod probe;

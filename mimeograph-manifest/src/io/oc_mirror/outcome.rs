@@ -9,8 +9,6 @@ use super::image::{Category, FailedImage, Role};
 use super::nature::{Nature, is_no_space};
 use super::summary::{LogSummary, Mode};
 
-pub use super::outcome_error::OutcomeError;
-
 /// A run's outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
