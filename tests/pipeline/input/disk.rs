@@ -230,7 +230,7 @@ fn a_full_disk_while_mirroring_publishes_nothing_and_is_called_that() {
             73,
             "NO_SPACE",
             &[
-                "`oc-mirror` failed",
+                "`oc-mirror` ",
                 "free space where `artefacts.bundleDir`",
             ],
         );
