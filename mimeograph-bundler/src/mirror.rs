@@ -251,7 +251,7 @@ impl Start<'_> {
             return MirrorError::NoArchive.into();
         };
         let free = disk::free_space(&self.places.cache).unwrap_or(u64::MAX);
-        if outcome.is_retryable() && free < TOO_LITTLE {
+        if !matches!(outcome, Outcome::Interrupted) && free < TOO_LITTLE {
             return MirrorError::NoRoom {
                 folder: self.places.cache.clone(),
                 free,

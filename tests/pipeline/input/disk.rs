@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use mimeograph_tests::gap::Ran;
+use mimeograph_tests::registry::gzip;
 
 use super::published;
 use crate::lab::{Lab, done, refused};
@@ -150,7 +151,7 @@ fn lab(kib: usize) -> Lab {
     Lab::with(|gap| {
         for n in 1..=2 {
             gap.source
-                .put_image(&format!("apps/{n}"), "v1", &[noise(n, kib << 10)]);
+                .put_image(&format!("apps/{n}"), "v1", &[gzip(&noise(n, kib << 10))]);
         }
     })
 }
@@ -229,10 +230,7 @@ fn a_full_disk_while_mirroring_publishes_nothing_and_is_called_that() {
             &ran,
             73,
             "NO_SPACE",
-            &[
-                "`oc-mirror` ",
-                "free space where `artefacts.bundleDir`",
-            ],
+            &["`oc-mirror` ", "free space where `artefacts.bundleDir`"],
         );
         assert_eq!(published(&lab), Vec::<String>::new());
         all_is_well_with_space(&lab);
@@ -283,9 +281,8 @@ fn a_populator_that_has_no_room_says_how_much_it_needs_before_it_fetches() {
         ],
     );
     assert_eq!(lab.target.tags().len(), 0);
-    assert_eq!(
-        names(&lab.path("disconnected/bundle")),
-        Vec::<String>::new()
-    );
+    let mut left = names(&lab.path("disconnected/bundle"));
+    left.retain(|name| name != ".oc-mirror.log"); // of the question for its version, in 4.17
+    assert_eq!(left, Vec::<String>::new());
     all_is_well_with_space(&lab);
 }

@@ -103,7 +103,7 @@ fn a_genuine_manifest_in_another_place_is_a_fork() {
 fn forget_what_was_fetched(lab: &Lab) {
     for entry in fs::read_dir(lab.path("disconnected/bundle")).unwrap() {
         let path = entry.unwrap().path();
-        if path.file_name().unwrap().len() > 1 {
+        if path.is_dir() && path.file_name().unwrap().len() > 1 {
             fs::remove_dir_all(path).unwrap();
         }
     }
