@@ -16,7 +16,7 @@ use mimeograph_manifest::io::store::Shelve;
 use mimeograph_manifest::io::{clock, disk, random};
 use mimeograph_manifest::key::{SigningKey, TrustedKeys};
 use mimeograph_manifest::limits;
-use mimeograph_manifest::manifest::{self, File, Generation, Kind, Manifest, Producer, Role};
+use mimeograph_manifest::manifest::{self, Generation, Manifest, Producer, Role};
 use mimeograph_manifest::name::{FileName, Sequence, StreamId};
 
 use crate::head::Published;
@@ -25,7 +25,7 @@ use crate::journal::{Journal, Mirrored, Stage};
 use crate::mirror::{Base, MirroredRun, PartialRuns, Places, Start, tag_style};
 use crate::outbox::Outbox;
 use crate::ship::{Held, Outgoing, Pace, Tally, ship};
-use crate::{history, inspect, outbox, seal, travelling};
+use crate::{describe, history, inspect, outbox, seal, travelling};
 
 /// What a run is given.
 #[derive(Debug)]
@@ -217,7 +217,7 @@ impl Run<'_> {
         self.note_oc_mirror(&oc_mirror, run.status);
         let mirrored = Mirrored {
             based_on,
-            producer: producer(&oc_mirror, imageset.generation),
+            producer: describe::producer(&oc_mirror, imageset.generation),
             incomplete: run.incomplete.clone(),
         };
         let record = history::after_run(&self.metadata, &self.places.output, imageset.generation)?;
@@ -306,7 +306,13 @@ impl Run<'_> {
         let shipped = self
             .front()
             .stage("ship", || self.ship_files(&files, generation, held))?;
-        let manifest = self.manifest(journal, mirrored, shipped.files);
+        let manifest = describe::manifest(
+            self.request.config,
+            journal,
+            published.head(),
+            mirrored,
+            shipped.files,
+        );
         let sequence = manifest.sequence;
         inspect::keep(&self.metadata, sequence, &inventory)?;
         if let Some(record) = &freight.record {
@@ -385,42 +391,6 @@ impl Run<'_> {
         Ok(files)
     }
 
-    fn manifest(&self, journal: &Journal, mirrored: Mirrored, files: Vec<File>) -> Manifest {
-        let config = self.request.config;
-        let created = clock::now();
-        Manifest {
-            r#type: manifest::TYPE.to_owned(),
-            stream: journal.stream.clone(),
-            name: config
-                .stream
-                .name
-                .as_ref()
-                .map(|name| name.as_str().to_owned())
-                .unwrap_or_default(),
-            audience: config
-                .stream
-                .audience
-                .iter()
-                .map(|enclave| enclave.as_str().to_owned())
-                .collect(),
-            sequence: journal.next_sequence(),
-            kind: if mirrored.based_on.is_some() {
-                Kind::Delta
-            } else {
-                Kind::Full
-            },
-            previous: journal.head.map(|head| head.link),
-            requires: mirrored.based_on,
-            created,
-            expires: created.plus(config.signing.expires_after.signed()),
-            producer: mirrored.producer,
-            incomplete: mirrored.incomplete,
-            local_dir: config.mirror.local_dir.display().to_string(),
-            files,
-            annotations: std::collections::BTreeMap::new(),
-        }
-    }
-
     /// What the next bundle builds on: the last one with content, if its record and the inventories of its
     /// chain are kept here; else nothing, and the bundle is a full one.
     fn base(
@@ -432,6 +402,13 @@ impl Run<'_> {
         let (Some(content), Extent::New) = (journal.content, self.request.extent) else {
             return Ok((Base::Nothing, None));
         };
+        if published
+            .head()
+            .is_some_and(|head| head.audience != describe::audience(self.request.config))
+        {
+            tracing::warn!("`stream.audience` has changed: the next bundle will be a full one");
+            return Ok((Base::Nothing, None));
+        }
         if self.earlier(Some(content.sequence), published)?.is_none() {
             tracing::warn!(
                 bundle = %content.sequence,
@@ -483,16 +460,6 @@ impl Run<'_> {
 
     fn front(&self) -> &Front {
         self.request.front
-    }
-}
-
-fn producer(oc_mirror: &OcMirror, generation: Generation) -> Producer {
-    Producer {
-        mimeograph: env!("CARGO_PKG_VERSION").to_owned(),
-        oc_mirror: oc_mirror.version.clone(),
-        oc_mirror_sha256: oc_mirror.sha256,
-        generation,
-        flags: Vec::new(),
     }
 }
 

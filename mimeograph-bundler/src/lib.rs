@@ -19,23 +19,36 @@
 //! Whatever `oc-mirror` recorded as shipped is shipped, or its record is set back: the journal says
 //! how far the last run came, and a run begins by finishing that.
 
+// the stages, in the order in which data flows
+mod head;
+
+mod travelling;
+
+mod mirror;
+
+mod outbox;
+
+mod inspect;
+
+mod ship;
+
+mod describe;
+
+mod seal;
+
+// what holds them together, and what they stand on
 mod buffers;
 mod bundle;
+mod history;
+mod journal;
+mod oc_mirror;
+mod v1;
+
+// the other commands
 pub mod check;
 pub mod cli;
-mod head;
-mod history;
-mod inspect;
-mod journal;
 pub mod keygen;
 pub mod list;
-mod mirror;
-mod oc_mirror;
-mod outbox;
-mod seal;
-mod ship;
-mod travelling;
-mod v1;
 
 pub use bundle::{Bundled, Request, bundle};
 pub use mirror::PartialRuns;

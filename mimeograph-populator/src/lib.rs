@@ -18,19 +18,29 @@
 //!      state           recorded last
 //! ```
 
-pub mod check;
-pub mod cli;
-mod deliver;
-mod fetch;
-mod ledger;
-pub mod list;
-mod load;
-mod oc_mirror;
+// the stages, in the order in which data flows
 mod open;
+
+mod ledger;
+
+mod fetch;
+
+pub mod verified;
+
+mod deliver;
+
+mod load;
+
+// what holds them together, and what they stand on
+mod oc_mirror;
 pub mod populate;
 mod read;
 pub mod registries;
 pub mod registry;
+
+// the other commands
+pub mod check;
+pub mod cli;
+pub mod list;
 pub mod unpack;
-pub mod verified;
 pub mod verify;

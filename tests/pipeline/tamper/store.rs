@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::SignedDuration;
 use mimeograph_manifest::io::clock;
 use mimeograph_manifest::key::SigningKey;
-use mimeograph_manifest::manifest::Manifest;
+use mimeograph_manifest::manifest::{Kind, Manifest};
 use mimeograph_manifest::name::Sequence;
 
 use super::forge::{key, manifest, papers, publish};
@@ -324,4 +324,37 @@ fn time_does_not_go_back() {
     state["latest"] = serde_json::json!(clock::now().plus(SignedDuration::from_hours(2)));
     fs::write(&file, state.to_string()).unwrap();
     refused(&lab.populator(&["run"]), 87, "CLOCK", &[]);
+}
+
+#[test]
+fn a_manifest_that_does_not_fit_the_one_before_is_malformed() {
+    let changes: [&dyn Fn(&mut Manifest); 2] = [
+        &|manifest| manifest.audience = vec!["harbour".into()],
+        &|manifest| manifest.created = manifest.created.plus(SignedDuration::from_hours(-1)),
+    ];
+    for change in changes {
+        let lab = second_bundle();
+        let file = lab.path("disconnected.yaml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("{text}enclave: harbour\n")).unwrap();
+        resign(&lab, 2, change);
+        refuses(&lab, 65, "MANIFEST_MALFORMED", &["bundle 2", "before it"]);
+    }
+}
+
+#[test]
+fn a_stream_for_other_enclaves_goes_on_with_a_full_bundle() {
+    let lab = first_bundle();
+    for side in ["connected", "disconnected"] {
+        let file = lab.path(&format!("{side}.yaml"));
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(
+            &file,
+            format!("{text}enclave: harbour\nstream: {{ audience: [harbour] }}\n"),
+        )
+        .unwrap();
+    }
+    done(&lab.bundler(&["run"]));
+    assert_eq!(manifest(&lab, number(2)).kind, Kind::Full);
+    goes_on(&lab, 2);
 }

@@ -185,12 +185,12 @@ mod tests {
             ("VERSION_FILTER", "4.17"),
         ];
         let all = all.map(|(name, value)| (name, OsStr::new(value)));
-        let env = Surroundings::of(&all, Path::new("/work"), 0).whitelisted();
+        let env = Surroundings::of(&all, Path::new("/here"), 0).whitelisted();
         let text = |name: &str| env.get(OsStr::new(name)).and_then(|value| value.to_str());
         assert_eq!(text("HTTPS_PROXY"), Some("http://proxy:3128"));
         assert_eq!(text("no_proxy"), Some("registry.example"));
-        assert_eq!(text("SSL_CERT_FILE"), Some("/work/ca.crt"));
-        assert_eq!(text("SSL_CERT_DIR"), Some("/work/certs:/etc/certs"));
+        assert_eq!(text("SSL_CERT_FILE"), Some("/here/ca.crt"));
+        assert_eq!(text("SSL_CERT_DIR"), Some("/here/certs:/etc/certs"));
         assert_eq!(
             text("UPDATE_URL_OVERRIDE"),
             Some("http://127.0.0.1:1/graph")
