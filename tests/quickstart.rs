@@ -94,7 +94,8 @@ fn quickstart() -> Result<()> {
     let new_chunk = gap
         .store_files()
         .into_iter()
-        .find(|path| !before.contains(path) && path.starts_with(folder.join("store/chunks")))
+        .filter(|path| !before.contains(path) && path.starts_with(folder.join("store/chunks")))
+        .max_by_key(|path| std::fs::metadata(path).map_or(0, |file| file.len()))
         .context("the second bundle brought no chunk")?;
     flip(&new_chunk)?;
     say(&format!("   flipped one bit in {}", new_chunk.display()));
