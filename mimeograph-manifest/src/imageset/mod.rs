@@ -3,6 +3,8 @@
 //!
 //! The file itself travels byte for byte; fields that are not needed here are `oc-mirror`'s business.
 
+pub mod model;
+
 use serde::Deserialize;
 
 use crate::digest::Digest;
