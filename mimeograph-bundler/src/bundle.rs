@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mimeograph_manifest::archive::Contents;
 use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault};
 use mimeograph_manifest::imageset::ImageSet;
-use mimeograph_manifest::inventory;
+use mimeograph_manifest::inventory::{self, Before};
 use mimeograph_manifest::io::config::{Config, OcMirrorVersion, Parallel};
 use mimeograph_manifest::io::console::{Front, Progress};
 use mimeograph_manifest::io::imageset::{self, ImageSetFile};
@@ -20,9 +20,9 @@ use mimeograph_manifest::manifest::{self, Generation, Manifest, Producer, Role};
 use mimeograph_manifest::name::{FileName, Sequence, StreamId};
 
 use crate::head::Published;
-use crate::inspect::Earlier;
+use crate::inspect::Candidate;
 use crate::journal::{Journal, Mirrored, Stage};
-use crate::mirror::{Base, MirroredRun, PartialRuns, Places, Start, tag_style};
+use crate::mirror::{Base, MirroredRun, PartialRuns, Places, Start};
 use crate::outbox::Outbox;
 use crate::ship::{Held, Outgoing, Pace, Tally, ship};
 use crate::{describe, history, inspect, outbox, seal, travelling};
@@ -168,6 +168,7 @@ impl Run<'_> {
             interrupt,
         )?;
         oc_mirror.require(imageset.generation)?;
+        inspect::refuse_traps(config, &imageset, &oc_mirror)?;
         self.front().note(|facts| {
             facts.stream = Some(journal.stream.clone());
             facts.sequence = Some(journal.next_sequence().number());
@@ -196,15 +197,17 @@ impl Run<'_> {
         let earlier = self
             .earlier(based_on.map(|link| link.sequence), published)?
             .unwrap_or_default();
-        let checked = inspect::inspect(
-            run.as_ref()
+        let checked = inspect::inspect(Candidate {
+            contents: run
+                .as_ref()
                 .map(|run| run.contents.clone())
                 .unwrap_or_default(),
-            &imageset,
-            tag_style(imageset.generation, oc_mirror.minor),
-            run.as_ref().map_or(&[], |run| &run.incomplete),
-            &earlier,
-        );
+            archives: run.as_ref().map_or(&[], |run| &run.archives),
+            imageset: &imageset,
+            minor: oc_mirror.minor,
+            incomplete: run.as_ref().map_or(&[], |run| &run.incomplete),
+            before: &earlier,
+        });
         if let Err(failure) = checked {
             start.set_back()?;
             idle(journal)?;
@@ -292,14 +295,14 @@ impl Run<'_> {
         let earlier = self
             .earlier(mirrored.based_on.map(|link| link.sequence), published)?
             .unwrap_or_default();
-        let style = tag_style(generation, minor(&mirrored.producer));
-        let inventory = inspect::inspect(
-            freight.contents,
-            &freight.imageset,
-            style,
-            &mirrored.incomplete,
-            &earlier,
-        )?
+        let inventory = inspect::inspect(Candidate {
+            contents: freight.contents,
+            archives: &self.outbox.archives(generation)?,
+            imageset: &freight.imageset,
+            minor: minor(&mirrored.producer),
+            incomplete: &mirrored.incomplete,
+            before: &earlier,
+        })?
         .to_bytes()?;
         let files = self.outgoing(generation, &freight.imageset, &inventory)?;
         let held = self.front().stage("list", || published.held(self.store))?;
@@ -428,9 +431,9 @@ impl Run<'_> {
         &self,
         based_on: Option<Sequence>,
         published: &Published,
-    ) -> Result<Option<Earlier>, Failure> {
+    ) -> Result<Option<Before>, Failure> {
         match based_on {
-            None => Ok(Some(Earlier::default())),
+            None => Ok(Some(Before::default())),
             Some(sequence) => inspect::before(&self.metadata, &published.bundles, sequence),
         }
     }

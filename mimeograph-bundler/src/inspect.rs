@@ -5,47 +5,98 @@ use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::archive::Contents;
 use mimeograph_manifest::failure::Failure;
-use mimeograph_manifest::imageset::{ImageSet, TagStyle};
-use mimeograph_manifest::inventory::{Before, Inventory, Resolved, check_closure};
+use mimeograph_manifest::imageset::{Around, Findings, ImageSet, ImageSetError, traps};
+use mimeograph_manifest::inventory::{Before, Inventory, check_closure};
+use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::disk;
+use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::{Incomplete, Kind, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::wish::evidence::Archives;
+use mimeograph_manifest::wish::{Question, judge};
 
-/// What a bundle builds on.
-#[derive(Debug, Default)]
-pub(crate) struct Earlier {
-    /// What the chain brought, back to a full one.
-    before: Before,
-    /// Where the last of them has its additional images.
-    images: Vec<Resolved>,
+use crate::outbox;
+
+/// Refuses what this `oc-mirror` is known to get wrong; says which fields of the image set are not known here.
+pub(crate) fn refuse_traps(
+    config: &Config,
+    imageset: &ImageSet,
+    oc_mirror: &OcMirror,
+) -> Result<(), ImageSetError> {
+    for unknown in &imageset.unknown {
+        tracing::warn!("image set, {unknown}: it is left to `oc-mirror`");
+    }
+    let around = Around {
+        minor: oc_mirror.minor,
+        local_dir: &config.mirror.local_dir,
+    };
+    let found = traps(imageset, around);
+    if found.is_empty() {
+        return Ok(());
+    }
+    say(&found);
+    Err(ImageSetError::Traps(found))
 }
 
-/// Makes the inventory of a bundle, after checking that every wanted image is whole and that every
-/// additional image of the image set is there.
-pub(crate) fn inspect(
-    contents: Contents,
-    imageset: &ImageSet,
-    style: TagStyle,
-    incomplete: &[Incomplete],
-    earlier: &Earlier,
-) -> Result<Inventory, Failure> {
-    let structure = contents.structure;
-    let failed: Vec<_> = incomplete
+fn say(findings: &Findings) {
+    for finding in findings.iter() {
+        tracing::error!("image set, {finding}");
+    }
+}
+
+/// What is to become a bundle.
+#[derive(Debug)]
+pub(crate) struct Candidate<'a> {
+    /// What its archives hold.
+    pub contents: Contents,
+    /// Where they lie.
+    pub archives: &'a [PathBuf],
+    /// What was asked for.
+    pub imageset: &'a ImageSet,
+    /// Major and minor number of the `oc-mirror` that made them.
+    pub minor: Option<(u32, u32)>,
+    /// What they lack, by their own word.
+    pub incomplete: &'a [Incomplete],
+    /// What the bundle builds on.
+    pub before: &'a Before,
+}
+
+/// Makes the inventory of a bundle, after checking that it is what was asked for, and that every wanted image is whole.
+pub(crate) fn inspect(candidate: Candidate<'_>) -> Result<Inventory, Failure> {
+    let structure = candidate.contents.structure;
+    let failed: Vec<_> = candidate
+        .incomplete
         .iter()
         .map(|lack| lack.reference.clone())
         .collect();
-    let images = imageset.resolve(&structure, style, &failed, &earlier.images)?;
-    // The wish for catalogues, releases and charts is judged here too, once it is modelled.
-    let wanted = images.iter().map(|image| image.digest);
+    let question = Question {
+        imageset: candidate.imageset,
+        structure: &structure,
+        minor: candidate.minor,
+        failed: &failed,
+        earlier: candidate.before.wish(),
+    };
+    let readers = outbox::open(candidate.archives)?;
+    let judgement = judge(
+        &question,
+        &mut Archives::new(&candidate.contents.places, readers),
+    )?;
+    for hint in &judgement.hints {
+        tracing::info!("{hint}");
+    }
+    if !judgement.findings.is_empty() {
+        say(&judgement.findings);
+        return Err(ImageSetError::Unsatisfied(judgement.findings).into());
+    }
     check_closure(
         &structure,
-        &earlier.before,
-        wanted,
-        imageset.index_members(),
+        candidate.before,
+        judgement.wish.digests(),
+        candidate.imageset.index_members(),
     )?;
-    Ok(Inventory::new(structure, images))
+    Ok(Inventory::new(structure, judgement.wish))
 }
 
 fn path(metadata_dir: &Path, sequence: Sequence) -> PathBuf {
@@ -75,12 +126,12 @@ pub(crate) fn before(
     metadata_dir: &Path,
     published: &[Verified<Manifest>],
     based_on: Sequence,
-) -> Result<Option<Earlier>, Failure> {
+) -> Result<Option<Before>, Failure> {
     let by_sequence: BTreeMap<_, _> = published
         .iter()
         .map(|bundle| (bundle.sequence, bundle))
         .collect();
-    let mut earlier = Earlier::default();
+    let mut before = Before::default();
     let mut next = Some(based_on);
     while let Some(sequence) = next {
         let Some(bundle) = by_sequence.get(&sequence) else {
@@ -89,17 +140,14 @@ pub(crate) fn before(
         let Some(inventory) = kept(metadata_dir, sequence)? else {
             return Ok(None);
         };
-        earlier.before.add(inventory.structure);
-        if sequence == based_on {
-            earlier.images = inventory.images;
-        }
+        before.add_older(inventory);
         next = if bundle.kind == Kind::Full {
             None
         } else {
             bundle.requires.map(|link| link.sequence)
         };
     }
-    Ok(Some(earlier))
+    Ok(Some(before))
 }
 
 fn kept(metadata_dir: &Path, sequence: Sequence) -> Result<Option<Inventory>, Failure> {

@@ -175,15 +175,6 @@ impl Fault for MirrorError {
     }
 }
 
-/// How the tags of digest-only images look (contract §13.3); one that does not know its version is new.
-pub fn tag_style(generation: Generation, minor: Option<(u32, u32)>) -> TagStyle {
-    match (generation, minor) {
-        (Generation::V1, _) => TagStyle::None,
-        (Generation::V2, Some(version)) if version < (4, 18) => TagStyle::Bare,
-        (Generation::V2, _) => TagStyle::Algorithm,
-    }
-}
-
 impl Start<'_> {
     /// Runs `oc-mirror`, again where that may help. `None`: v1 found nothing new.
     pub fn mirror(&self) -> Result<Option<MirroredRun>, Failure> {
@@ -383,7 +374,7 @@ impl Start<'_> {
 
     fn tagged(&self) -> Vec<Tagged> {
         self.imageset
-            .tags(tag_style(self.imageset.generation, self.oc_mirror.minor))
+            .tags(TagStyle::of(self.imageset.generation, self.oc_mirror.minor))
             .into_iter()
             .map(|(repository, tag)| Tagged { repository, tag })
             .collect()

@@ -83,6 +83,17 @@ pub fn archives(folder: &Path, generation: Generation) -> Result<Vec<PathBuf>, O
     Ok(found)
 }
 
+/// Opens archives, to look into them again.
+pub fn open(archives: &[PathBuf]) -> Result<Vec<File>, OutboxError> {
+    let opened = archives.iter().map(|path| {
+        File::open(path).map_err(|source| OutboxError::Keep {
+            path: path.clone(),
+            source,
+        })
+    });
+    opened.collect()
+}
+
 /// Reads archives from end to end: complete, nothing foreign in them, every blob as it is named.
 pub fn read(
     archives: &[PathBuf],

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use mimeograph_manifest::failure::{ErrorId, Fault};
-use mimeograph_manifest::imageset::{ImageSet, ImageSetError};
+use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::io::config::{Config, ConfigError};
 use mimeograph_manifest::io::disk::{Action, id_of};
 use mimeograph_manifest::limits;
@@ -51,8 +51,15 @@ pub enum TravelError {
     #[error("more than {max} files are to travel", max = limits::FILES)]
     TooMany,
     /// The image set names a file elsewhere.
-    #[error("the image set cannot be carried")]
-    ImageSet(#[source] ImageSetError),
+    #[error("the image set names the local file `{path}` (line {line}), which is not below `mirror.localDir` ({})", local_dir.display())]
+    Outside {
+        /// The file.
+        path: String,
+        /// The line of the image set.
+        line: usize,
+        /// The directory.
+        local_dir: PathBuf,
+    },
 }
 
 impl Fault for TravelError {
@@ -62,7 +69,7 @@ impl Fault for TravelError {
             Self::Name { .. } | Self::Kind(_) | Self::SameName { .. } | Self::TooMany => {
                 ErrorId::ConfigInvalid
             }
-            Self::ImageSet(error) => error.id(),
+            Self::Outside { .. } => ErrorId::ImagesetInvalid,
         }
     }
 
@@ -74,7 +81,9 @@ impl Fault for TravelError {
             Self::SameName { .. } => Some(
                 "rename one of them, or name the folder above it: each travels under the last part of its path".into(),
             ),
-            Self::ImageSet(error) => error.hint(),
+            Self::Outside { .. } => {
+                Some("move it below that directory, which exists on both sides under the same path".into())
+            }
             _ => None,
         }
     }
@@ -83,12 +92,12 @@ impl Fault for TravelError {
 /// The files below `mirror.localDir` that the image set names.
 pub fn local_files(imageset: &ImageSet, local_dir: &Path) -> Result<Vec<Outgoing>, TravelError> {
     let mut files = Vec::new();
-    for path in imageset.local_paths() {
-        let outside = || {
-            TravelError::ImageSet(ImageSetError::Outside {
-                path: path.to_owned(),
-                local_dir: local_dir.display().to_string(),
-            })
+    for name in imageset.local_paths() {
+        let path = name.strip_prefix("oci://").unwrap_or(name);
+        let outside = || TravelError::Outside {
+            path: path.to_owned(),
+            line: name.at.line,
+            local_dir: local_dir.to_owned(),
         };
         let below = Path::new(path)
             .strip_prefix(local_dir)

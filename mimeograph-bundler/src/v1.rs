@@ -5,7 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
-use mimeograph_manifest::imageset::ImageSetError;
 use mimeograph_manifest::io::disk::{self, Action, id_of};
 
 /// Largest metadata file, in bytes.
@@ -20,6 +19,17 @@ pub struct Metadata(pub Vec<u8>);
 struct MetadataError {
     path: PathBuf,
     source: io::Error,
+}
+
+/// The image set passed our own reader, and yet cannot be written again.
+#[derive(Debug, thiserror::Error)]
+#[error("the image set cannot be given its `storageConfig`")]
+struct NotRewritten(#[source] serde_yaml::Error);
+
+impl Fault for NotRewritten {
+    fn id(&self) -> ErrorId {
+        ErrorId::ImagesetInvalid
+    }
 }
 
 impl Fault for MetadataError {
@@ -67,8 +77,7 @@ impl Metadata {
     /// The image set with `storageConfig` pointing below `metadataDir`, as v1 is to see it. Any other
     /// place would not be rolled back.
     pub fn inject(imageset: &[u8], metadata_dir: &Path) -> Result<Vec<u8>, Failure> {
-        let mut yaml: serde_yaml::Value =
-            serde_yaml::from_slice(imageset).map_err(ImageSetError::Yaml)?;
+        let mut yaml: serde_yaml::Value = serde_yaml::from_slice(imageset).map_err(NotRewritten)?;
         let storage = v1_storage(metadata_dir).display().to_string();
         if let Some(members) = yaml.as_mapping_mut() {
             let local = serde_yaml::Mapping::from_iter([("path".into(), storage.into())]);
@@ -78,7 +87,7 @@ impl Metadata {
             )]);
             members.insert("storageConfig".into(), serde_yaml::Value::Mapping(config));
         }
-        let text = serde_yaml::to_string(&yaml).map_err(ImageSetError::Yaml)?;
+        let text = serde_yaml::to_string(&yaml).map_err(NotRewritten)?;
         Ok(text.into_bytes())
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::failure::{ErrorId, Fault};
+use crate::wish::Wish;
 
 /// The type that this program writes and reads.
 pub const TYPE: &str = "application/vnd.mimeograph.inventory.v1+json";
@@ -24,22 +25,8 @@ pub struct Inventory {
     pub r#type: String,
     /// What the archives hold.
     pub structure: Structure,
-    /// What the image set's additional images resolved to.
-    pub images: Vec<Resolved>,
-}
-
-/// A wish of the image set and where it lies in the archives.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Resolved {
-    /// The reference as the image set has it.
-    pub reference: String,
-    /// The repository in the archives.
-    pub repository: String,
-    /// The tag there.
-    pub tag: String,
-    /// The digest under the tag.
-    pub digest: Digest,
+    /// What the image set came to.
+    pub wish: Wish,
 }
 
 /// What archives hold: all links, the image manifests that are carried, and every blob's size.
@@ -157,11 +144,11 @@ impl Fault for InventoryError {
 
 impl Inventory {
     /// An inventory in this program's format.
-    pub fn new(structure: Structure, images: Vec<Resolved>) -> Self {
+    pub fn new(structure: Structure, wish: Wish) -> Self {
         Self {
             r#type: TYPE.to_owned(),
             structure,
-            images,
+            wish,
         }
     }
 
@@ -220,13 +207,30 @@ fn first_difference<'a, K: Ord, V: PartialEq>(
 pub struct Before {
     blobs: BTreeSet<Digest>,
     manifests: BTreeMap<Digest, ImageManifest>,
+    wish: Option<Wish>,
 }
 
 impl Before {
-    /// Adds what one bundle carried.
-    pub fn add(&mut self, structure: Structure) {
+    /// Adds what a bundle brought that comes after those added so far.
+    pub fn add_newer(&mut self, inventory: Inventory) {
+        self.add(inventory.structure);
+        self.wish = Some(inventory.wish);
+    }
+
+    /// Adds what a bundle brought that comes before those added so far.
+    pub fn add_older(&mut self, inventory: Inventory) {
+        self.add(inventory.structure);
+        self.wish.get_or_insert(inventory.wish);
+    }
+
+    fn add(&mut self, structure: Structure) {
         self.blobs.extend(structure.blobs.into_keys());
         self.manifests.extend(structure.manifests);
+    }
+
+    /// What the newest of them came to.
+    pub fn wish(&self) -> Option<&Wish> {
+        self.wish.as_ref()
     }
 
     /// Whether a blob came with one of them.

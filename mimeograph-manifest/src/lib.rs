@@ -14,6 +14,7 @@ pub mod name;
 pub mod signed;
 mod text;
 pub mod time;
+pub mod wish;
 
 #[cfg(feature = "io")]
 pub mod io;

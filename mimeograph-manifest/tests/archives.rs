@@ -10,6 +10,7 @@ use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Fault as _};
 use mimeograph_manifest::inventory::{Before, IndexMembers, Inventory, check_closure};
 use mimeograph_manifest::manifest::Generation;
+use mimeograph_manifest::wish::Wish;
 
 fn recorded(name: &str) -> Vec<u8> {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "archives", name]
@@ -54,7 +55,7 @@ fn recorded_archives_are_read_to_their_end() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let found = read(&name, recorded(&name)).unwrap();
         assert!(found.structure.tags() > 0, "{name}");
-        let inventory = Inventory::new(found.structure.clone(), vec![]);
+        let inventory = Inventory::new(found.structure.clone(), Wish::default());
         let again = Inventory::from_bytes(&inventory.to_bytes().unwrap()).unwrap();
         assert_eq!(again, inventory);
         again.matches(&found.structure).unwrap();
@@ -74,7 +75,7 @@ fn a_full_archive_closes_over_itself_and_a_delta_over_what_came_before() {
     let t1 = delta.resolve("tiny/t1", "v1").unwrap();
     let alone = check_closure(&delta, &before, [t1], IndexMembers::Every).unwrap_err();
     assert_eq!(alone.id(), ErrorId::NotClosed);
-    before.add(full);
+    before.add_newer(Inventory::new(full, Wish::default()));
     check_closure(&delta, &before, [t1], IndexMembers::Every).unwrap();
 }
 

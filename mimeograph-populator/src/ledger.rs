@@ -312,7 +312,7 @@ impl Ledger {
                 &inventory_path(metadata, link.sequence),
                 limits::INVENTORY_SIZE,
             )?;
-            before.add(Inventory::from_bytes(&bytes)?.structure);
+            before.add_older(Inventory::from_bytes(&bytes)?);
             next = self
                 .bundles
                 .get(&link.sequence)

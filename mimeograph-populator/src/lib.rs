@@ -9,7 +9,7 @@
 //!        v
 //!       Turn
 //!        |  verified   image set and inventory first; room; then every chunk: bound, hash, decompress,
-//!        |             hash; every archive read to its end, compared with the signed inventory
+//!        |             hash; every archive read to its end, compared with the signed inventory, and judged
 //!        v
 //!  VerifiedBundle
 //!        |  load       oc-mirror, disk to mirror, in a folder that holds this and nothing else;
@@ -24,6 +24,8 @@ mod open;
 mod ledger;
 
 mod fetch;
+
+mod wished;
 
 pub mod verified;
 

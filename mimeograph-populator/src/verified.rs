@@ -4,7 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use mimeograph_manifest::archive::{ArchiveError, Headers, inspect};
+use mimeograph_manifest::archive::{ArchiveError, Contents, Headers, inspect};
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::inventory::{Inventory, check_closure};
@@ -15,6 +15,7 @@ use mimeograph_manifest::manifest::{self, Generation, Manifest, Role};
 
 use crate::fetch::{Pace, fetch};
 use crate::ledger::Turn;
+use crate::wished::{self, Signed};
 
 /// A bundle of which every byte was verified, in a folder of its own that holds nothing else.
 ///
@@ -226,36 +227,55 @@ fn is_same_volume(a: &Path, b: &Path) -> bool {
     device(a) == device(b)
 }
 
+/// A bundle's archives with their names, each opened when it is asked for.
+fn opened<'a>(
+    folder: &'a Path,
+    manifest: &'a Manifest,
+) -> impl Iterator<Item = Result<(&'a str, File), ArchiveError>> {
+    manifest.files(Role::Archive).map(|file| {
+        let name = file.name.as_str();
+        let opened = File::open(folder.join(name)).map_err(|source| ArchiveError::Read {
+            archive: name.into(),
+            source,
+        })?;
+        Ok((name, opened))
+    })
+}
+
 /// Reads a bundle's archives to their end and compares them with the signed inventory.
 pub(crate) fn check_archives(
     folder: &Path,
     manifest: &Manifest,
     inventory: &Inventory,
-) -> Result<(), Failure> {
+) -> Result<Contents, Failure> {
     let generation = manifest.producer.generation;
-    let archives = manifest.files(Role::Archive).map(|file| {
-        let name = file.name.as_str();
-        let opened = File::open(folder.join(name));
-        let file = opened.map_err(|source| ArchiveError::Read {
-            archive: name.into(),
-            source,
-        })?;
+    let headers = opened(folder, manifest).map(|opened| {
+        let (name, file) = opened?;
         Headers::new(name, generation, file)
     });
-    let contents = inspect(archives, &mut |_| ())?;
-    Ok(inventory.matches(&contents.structure)?)
+    let contents = inspect(headers, &mut |_| ())?;
+    inventory.matches(&contents.structure)?;
+    Ok(contents)
 }
 
 impl VerifiedBundle {
     fn check_archives(&self) -> Result<(), Failure> {
-        check_archives(&self.archives(), self.manifest(), self.inventory())?;
-        let wanted = self.inventory().images.iter().map(|image| image.digest);
-        let members = self.imageset().index_members();
+        let inventory = self.inventory();
+        let contents = check_archives(&self.archives(), self.manifest(), inventory)?;
+        let signed = Signed {
+            manifest: self.manifest(),
+            imageset: self.imageset(),
+            inventory,
+            before: self.turn.before(),
+        };
+        let folder = self.archives();
+        let files = opened(&folder, self.manifest()).map(|opened| opened.map(|(_, file)| file));
+        wished::check(signed, &contents, files.collect::<Result<_, _>>()?)?;
         Ok(check_closure(
-            &self.inventory().structure,
+            &inventory.structure,
             self.turn.before(),
-            wanted,
-            members,
+            inventory.wish.digests(),
+            self.imageset().index_members(),
         )?)
     }
 

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use jiff::SignedDuration;
-use mimeograph_manifest::archive::{ArchiveError, Headers, inspect};
+use mimeograph_manifest::archive::{ArchiveError, Contents, Headers, inspect};
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
 use mimeograph_manifest::imageset::ImageSet;
-use mimeograph_manifest::inventory::{Before, Inventory, Structure, check_closure};
+use mimeograph_manifest::inventory::{Before, Inventory, check_closure};
 use mimeograph_manifest::io::clock;
 use mimeograph_manifest::io::config::{Config, EnclaveName};
 use mimeograph_manifest::io::console::{Progress, Report};
@@ -23,6 +23,7 @@ use serde::Serialize;
 use crate::ledger::{Ledger, LedgerError};
 use crate::open::{OpenError, check_audience, check_created, check_expiry};
 use crate::read::ChunkReader;
+use crate::wished::{self, Signed};
 
 /// What was found out about one bundle.
 #[derive(Debug, Serialize)]
@@ -123,7 +124,7 @@ impl Side {
 #[derive(Default)]
 struct SoFar {
     manifests: Vec<Verified<Manifest>>,
-    inventories: BTreeMap<Sequence, Structure>,
+    inventories: BTreeMap<Sequence, Inventory>,
     /// What the newest with content, and all on its chain, brought.
     newest: Option<(Link, Before)>,
     failed: BTreeSet<Sequence>,
@@ -143,7 +144,7 @@ impl SoFar {
         }
         let (mut before, mut next) = (Before::default(), requires);
         while let Some(link) = next {
-            before.add(self.inventories.get(&link.sequence)?.clone());
+            before.add_older(self.inventories.get(&link.sequence)?.clone());
             next = self.manifest(link)?.requires;
         }
         Some(before)
@@ -331,14 +332,24 @@ fn contents(
     };
     let imageset = ImageSet::parse(&small(Role::Imageset)?)?;
     let inventory = Inventory::from_bytes(&small(Role::Inventory)?)?;
-    archives(store, manifest, &inventory, &add)?;
+    let (contents, readers) = archives(store, manifest, &inventory, &add)?;
     for file in &manifest.files {
         if !matches!(file.role, Role::Archive | Role::Imageset | Role::Inventory) {
             ChunkReader::new(store, file, &add).finish()?;
         }
     }
+    let before = so_far.before(manifest.requires);
+    if let Some(before) = &before {
+        let signed = Signed {
+            manifest,
+            imageset: &imageset,
+            inventory: &inventory,
+            before,
+        };
+        wished::check(signed, &contents, readers)?;
+    }
     progress.finish();
-    let closure = closure(manifest, inventory, &imageset, so_far)?;
+    let closure = closure(manifest, inventory, &imageset, before, so_far)?;
     Ok(format!(
         "{}, whole: {} files, {} bytes, archives read to their end{closure}",
         manifest.kind.as_str(),
@@ -347,12 +358,13 @@ fn contents(
     ))
 }
 
-fn archives(
-    store: &dyn Fetch,
-    manifest: &Manifest,
+/// Reads the archives to their end and compares them with the signed inventory; they can be looked into again.
+fn archives<'a>(
+    store: &'a dyn Fetch,
+    manifest: &'a Manifest,
     inventory: &Inventory,
-    add: &dyn Fn(u64),
-) -> Result<(), Failure> {
+    add: &'a dyn Fn(u64),
+) -> Result<(Contents, Vec<ChunkReader<'a>>), Failure> {
     let files: Vec<&File> = manifest.files(Role::Archive).collect();
     let mut readers: Vec<_> = files
         .iter()
@@ -378,7 +390,8 @@ fn archives(
     for reader in &mut readers {
         reader.finish()?;
     }
-    Ok(inventory.matches(&contents.structure)?)
+    inventory.matches(&contents.structure)?;
+    Ok((contents, readers))
 }
 
 /// Where the chain is here from a full one on, images must be whole over it; else that is said.
@@ -386,13 +399,12 @@ fn closure(
     manifest: &Verified<Manifest>,
     inventory: Inventory,
     imageset: &ImageSet,
+    before: Option<Before>,
     so_far: &mut SoFar,
 ) -> Result<String, Failure> {
-    let before = so_far.before(manifest.requires);
-    let structure = inventory.structure;
     so_far
         .inventories
-        .insert(manifest.sequence, structure.clone());
+        .insert(manifest.sequence, inventory.clone());
     let Some(mut before) = before else {
         let needed = manifest
             .requires
@@ -402,10 +414,14 @@ fn closure(
             ", needs bundle {needed} (closure not checked below it)"
         ));
     };
-    let wanted = inventory.images.iter().map(|image| image.digest);
-    check_closure(&structure, &before, wanted, imageset.index_members())?;
-    let tags = structure.tags();
-    before.add(structure);
+    check_closure(
+        &inventory.structure,
+        &before,
+        inventory.wish.digests(),
+        imageset.index_members(),
+    )?;
+    let tags = inventory.structure.tags();
+    before.add_newer(inventory);
     so_far.newest = Some((manifest.link(), before));
     Ok(format!(", {tags} tags, every image whole"))
 }

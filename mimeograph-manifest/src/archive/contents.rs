@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, Write as _};
+use std::ops::Range;
 
 use serde::Deserialize;
 
@@ -19,6 +20,26 @@ pub struct Contents {
     pub imagesets: Vec<Digest>,
     /// Entries of uploads that were broken off: junk, harmless.
     pub uploads: u64,
+    /// Where what may be read again lies.
+    pub places: Places,
+}
+
+/// Where blobs and the files of the working directory lie.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The files, by their path below `working-dir/`. Of one that comes twice the last counts, as where it is unpacked.
+    pub working: BTreeMap<String, Place>,
+    /// The blobs.
+    pub blobs: BTreeMap<Digest, Place>,
+}
+
+/// A stretch of one of several archives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which archive, counted from 0.
+    pub archive: usize,
+    /// Where in it, in bytes.
+    pub data: Range<u64>,
 }
 
 /// Everything that looked like an image manifest; those that a link names are kept at the end.
@@ -31,7 +52,7 @@ pub fn inspect<R: Read + Seek>(
 ) -> Result<Contents, ArchiveError> {
     let (mut contents, mut candidates) = (Contents::default(), Candidates::new());
     let mut buffer = vec![0; 1 << 20];
-    for headers in archives {
+    for (archive, headers) in archives.into_iter().enumerate() {
         let mut headers = headers?;
         while let Some(entry) = headers.next_entry()? {
             visit(
@@ -41,11 +62,32 @@ pub fn inspect<R: Read + Seek>(
                 &mut candidates,
                 &mut buffer,
             )?;
+            contents.places.note(archive, &entry);
             read(entry.size());
         }
     }
     contents.structure.keep_manifests(candidates);
     Ok(contents)
+}
+
+impl Places {
+    fn note(&mut self, archive: usize, entry: &Entry) {
+        let place = || Place {
+            archive,
+            data: entry.data.clone(),
+        };
+        match &entry.what {
+            What::Blob(digest) => {
+                self.blobs.insert(*digest, place());
+            }
+            What::Working => {
+                if let Some(path) = entry.path.strip_prefix("working-dir/") {
+                    self.working.insert(path.to_owned(), place());
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 fn visit<R: Read + Seek>(

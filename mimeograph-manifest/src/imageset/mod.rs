@@ -1,23 +1,34 @@
-//! The image set configuration, as far as carrying it needs: what it asks for by name, the local
-//! files that it points at, and the registries that it pulls from.
+//! The image set configuration: what it says, field by field, and what stands in the way of it.
 //!
-//! The file itself travels byte for byte; fields that are not needed here are `oc-mirror`'s business.
+//! The file itself travels byte for byte. What this program does not know in it is told and left to `oc-mirror`, which
+//! may be newer; what is mistyped, or known to come to nothing, is refused with its line before anything starts.
 
+mod finding;
 pub mod model;
+mod names;
+mod node;
+mod read;
+mod traps;
 
-use serde::Deserialize;
-
-use crate::digest::Digest;
 use crate::failure::{ErrorId, Fault};
-use crate::inventory::{IndexMembers, Resolved, Structure};
+use crate::inventory::IndexMembers;
 use crate::manifest::Generation;
+
+pub use finding::{Finding, Findings};
+pub use model::{Mirror, Place};
+pub use names::{Reference, TagStyle};
+pub use node::ReadError;
+pub use traps::{Around, traps};
 
 /// Why an image set cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageSetError {
-    /// Not YAML, or a field of the wrong type.
+    /// Not text.
+    #[error("the image set is not UTF-8 text")]
+    Text(#[source] std::str::Utf8Error),
+    /// Not YAML, or a field that is mistyped, missing or of the wrong kind.
     #[error("the image set cannot be read")]
-    Yaml(#[source] serde_yaml::Error),
+    Read(#[from] ReadError),
     /// Not an image set.
     #[error("the image set has `{field}: {value}`, which must be {expected}")]
     Kind {
@@ -28,19 +39,12 @@ pub enum ImageSetError {
         /// What may.
         expected: &'static str,
     },
-    /// A local file that would not be found on the far side.
-    #[error(
-        "the image set names the local file `{path}`, which is not below `mirror.localDir` ({local_dir})"
-    )]
-    Outside {
-        /// The file.
-        path: String,
-        /// The directory.
-        local_dir: String,
-    },
-    /// Additional images that did not arrive in the archives.
-    #[error("the archives lack what the image set asks for: {}", .0.join(", "))]
-    Unsatisfied(Vec<String>),
+    /// It asks for something that `oc-mirror` is known to get wrong.
+    #[error("the image set asks for what cannot be mirrored: {0}")]
+    Traps(Findings),
+    /// What it asks for is not there.
+    #[error("the image set asks for what is not there: {0}")]
+    Unsatisfied(Findings),
 }
 
 impl Fault for ImageSetError {
@@ -52,161 +56,76 @@ impl Fault for ImageSetError {
     }
 
     fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::Outside { .. } => {
-                "move it below that directory, which exists on both sides under the same path".into()
-            }
-            Self::Unsatisfied(_) => {
-                "look for these names in the log above; correct them in the image set, or take them out".into()
-            }
-            _ => "see the ImageSetConfiguration of your `oc-mirror` version".into(),
-        })
+        match self {
+            // Each finding has its own remedy.
+            Self::Traps(_) | Self::Unsatisfied(_) => None,
+            _ => Some("see the ImageSetConfiguration of your `oc-mirror` version".into()),
+        }
     }
 }
 
-/// What the image set says, in the parts that matter here.
+/// What the image set says.
 #[derive(Clone, Debug)]
 pub struct ImageSet {
     /// v1 or v2, by its `apiVersion`.
     pub generation: Generation,
-    mirror: Mirror,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Raw {
-    #[serde(default)]
-    kind: String,
-    #[serde(default)]
-    api_version: String,
-    #[serde(default)]
-    mirror: Option<Mirror>,
-    #[serde(default)]
-    storage_config: Option<StorageConfig>,
-}
-
-/// v1's place for its metadata.
-#[derive(Clone, Debug, Deserialize)]
-struct StorageConfig {
-    #[serde(default)]
-    registry: Option<serde_yaml::Value>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Mirror {
-    platform: Option<Platform>,
-    operators: Option<Vec<Operator>>,
-    additional_images: Option<Vec<AdditionalImage>>,
-    helm: Option<Helm>,
-    blocked_images: Option<Vec<Named>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Platform {
-    release: Option<String>,
-    platforms: Option<Vec<serde_yaml::Value>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Operator {
-    catalog: String,
-    target_catalog_source_template: Option<String>,
-    platforms: Option<Vec<serde_yaml::Value>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Helm {
-    local: Option<Vec<Chart>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Chart {
-    path: Option<String>,
-    platforms: Option<Vec<serde_yaml::Value>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct AdditionalImage {
-    name: String,
-    target_repo: Option<String>,
-    target_tag: Option<String>,
-    platforms: Option<Vec<serde_yaml::Value>>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Named {
-    name: String,
+    /// What is to be mirrored.
+    pub mirror: Mirror,
+    /// Fields that this program does not know; a newer `oc-mirror` may.
+    pub unknown: Vec<ReadError>,
 }
 
 impl ImageSet {
     /// Reads it.
     pub fn parse(bytes: &[u8]) -> Result<Self, ImageSetError> {
-        let raw: Raw = serde_yaml::from_slice(bytes).map_err(ImageSetError::Yaml)?;
-        if raw.kind != "ImageSetConfiguration" {
-            let expected = "`ImageSetConfiguration`";
+        let text = std::str::from_utf8(bytes).map_err(ImageSetError::Text)?;
+        let file = read::read(text)?;
+        let text = |text: Option<model::Text>| text.unwrap_or_default().value;
+        let kind = text(file.kind);
+        if kind != "ImageSetConfiguration" {
             return Err(ImageSetError::Kind {
                 field: "kind",
-                value: raw.kind,
-                expected,
+                value: kind,
+                expected: "`ImageSetConfiguration`",
             });
         }
-        let generation = match raw.api_version.as_str() {
-            "mirror.openshift.io/v2alpha1" => Generation::V2,
-            "mirror.openshift.io/v1alpha2" => Generation::V1,
-            _ => {
-                let expected =
-                    "`mirror.openshift.io/v2alpha1` (v2) or `mirror.openshift.io/v1alpha2` (v1)";
-                return Err(ImageSetError::Kind {
-                    field: "apiVersion",
-                    value: raw.api_version,
-                    expected,
-                });
-            }
-        };
-        if raw
-            .storage_config
-            .is_some_and(|storage| storage.registry.is_some())
-        {
-            let expected =
-                "absent: `storageConfig` must be `local` or left out, then Mimeograph keeps it";
+        let api_version = text(file.api_version);
+        let Some(generation) = read::generation(&api_version) else {
             return Err(ImageSetError::Kind {
-                field: "storageConfig",
-                value: "registry".into(),
-                expected,
+                field: "apiVersion",
+                value: api_version,
+                expected: "`mirror.openshift.io/v2alpha1` (v2) or `mirror.openshift.io/v1alpha2` (v1)",
+            });
+        };
+        if let Some(registry) = file.storage_registry {
+            return Err(ImageSetError::Kind {
+                field: "storageConfig.registry",
+                value: registry.value,
+                expected: "absent: `storageConfig` must be `local` or left out, then Mimeograph keeps it",
             });
         }
         Ok(Self {
             generation,
-            mirror: raw.mirror.unwrap_or_default(),
+            mirror: file.mirror,
+            unknown: file.unknown,
         })
     }
 
     /// Whether it asks for operators: then both sides need the same `oc-mirror`.
     pub fn has_operators(&self) -> bool {
-        self.mirror
-            .operators
-            .as_ref()
-            .is_some_and(|operators| !operators.is_empty())
+        !self.mirror.operators.is_empty()
     }
 
     /// Whether it leaves out members of indexes.
     pub fn index_members(&self) -> IndexMembers {
         let mirror = &self.mirror;
-        let some =
-            |platforms: &Option<Vec<_>>| platforms.as_ref().is_some_and(|list| !list.is_empty());
-        let filtered = mirror
-            .platform
-            .iter()
-            .any(|platform| some(&platform.platforms))
-            || self.operators().any(|operator| some(&operator.platforms))
-            || self.additional().any(|image| some(&image.platforms))
-            || self.charts().any(|chart| some(&chart.platforms));
+        let filtered = mirror.platform.iter().any(|one| !one.platforms.is_empty())
+            || mirror.operators.iter().any(|one| !one.platforms.is_empty())
+            || mirror
+                .additional_images
+                .iter()
+                .any(|one| !one.platforms.is_empty())
+            || self.charts().any(|one| !one.platforms.is_empty());
         if filtered {
             IndexMembers::Filtered
         } else {
@@ -214,36 +133,46 @@ impl ImageSet {
         }
     }
 
+    /// Every chart, of repositories and local ones.
+    pub fn charts(&self) -> impl Iterator<Item = &model::Chart> {
+        let helm = &self.mirror.helm;
+        let of_repositories = helm.repositories.iter().flat_map(|one| &one.charts);
+        of_repositories.chain(&helm.local)
+    }
+
     /// The local files and folders that it names, as it names them.
-    pub fn local_paths(&self) -> Vec<&str> {
-        let layouts = self.operators().map(|operator| operator.catalog.as_str());
+    pub fn local_paths(&self) -> Vec<&model::Text> {
+        let mirror = &self.mirror;
+        let layouts = mirror.operators.iter().map(|operator| &operator.catalog);
+        let images = mirror.additional_images.iter().map(|image| &image.name);
+        let templates = mirror.operators.iter();
+        let templates = templates.filter_map(|one| one.target_catalog_source_template.as_ref());
         layouts
-            .chain(self.additional().map(|image| image.name.as_str()))
-            .filter_map(|name| name.strip_prefix("oci://"))
+            .chain(images)
+            .filter(|name| name.starts_with(OCI))
+            .chain(templates)
             .chain(
-                self.operators()
-                    .filter_map(|operator| operator.target_catalog_source_template.as_deref()),
+                mirror
+                    .helm
+                    .local
+                    .iter()
+                    .filter_map(|chart| chart.path.as_ref()),
             )
-            .chain(self.charts().filter_map(|chart| chart.path.as_deref()))
             .collect()
     }
 
     /// The registries that it pulls from; on the far side none of them may be asked.
     pub fn source_hosts(&self) -> Vec<String> {
-        let mut hosts: Vec<_> = self
-            .operators()
-            .map(|operator| operator.catalog.as_str())
-            .chain(self.additional().map(|image| image.name.as_str()))
-            .chain(
-                self.mirror
-                    .platform
-                    .iter()
-                    .filter_map(|platform| platform.release.as_deref()),
-            )
+        let mirror = &self.mirror;
+        let platform = mirror.platform.as_ref();
+        let names = mirror.operators.iter().map(|operator| &operator.catalog);
+        let names = names.chain(mirror.additional_images.iter().map(|image| &image.name));
+        let mut hosts: Vec<_> = names
+            .chain(platform.and_then(|platform| platform.release.as_ref()))
             .filter_map(|name| Reference::parse(name, None, None, TagStyle::Algorithm))
             .filter_map(|reference| reference.host)
             .collect();
-        if self.mirror.platform.is_some() {
+        if platform.is_some() {
             hosts.push("quay.io".into());
         }
         hosts.sort();
@@ -253,218 +182,37 @@ impl ImageSet {
 
     /// Repository and tag of each additional image and catalogue, for the choice of a port.
     pub fn tags(&self, style: TagStyle) -> Vec<(String, String)> {
-        let catalogs = self
-            .operators()
-            .map(|operator| (operator.catalog.as_str(), None, None));
-        let images = self.additional().map(|image| {
-            (
-                image.name.as_str(),
-                image.target_repo.as_deref(),
-                image.target_tag.as_deref(),
-            )
-        });
+        let catalogs = self.mirror.operators.iter();
+        let catalogs = catalogs.filter_map(|operator| Reference::of_catalog(operator, style));
+        let images = self.mirror.additional_images.iter();
+        let images = images.filter_map(|image| Reference::of_image(image, style));
         catalogs
             .chain(images)
-            .filter_map(|(name, repo, tag)| Reference::parse(name, repo, tag, style))
             .map(|reference| (reference.repository, reference.tag))
             .collect()
     }
 
-    /// Where each additional image lies in the archives, or which of them are nowhere. `earlier` is what
-    /// the bundle before resolved them to: v1 archives hold only what is new, v2 archives every link.
-    ///
-    /// The full judgement of the wish (catalogues, releases, charts) belongs beside this.
-    pub fn resolve(
-        &self,
-        structure: &Structure,
-        style: TagStyle,
-        failed: &[String],
-        earlier: &[Resolved],
-    ) -> Result<Vec<Resolved>, ImageSetError> {
-        let (mut images, mut missing) = (Vec::new(), Vec::new());
-        for image in self
-            .additional()
-            .filter(|image| !self.is_blocked(&image.name))
-        {
-            if failed.contains(&image.name) {
-                continue;
-            }
-            let reference = Reference::parse(
-                &image.name,
-                image.target_repo.as_deref(),
-                image.target_tag.as_deref(),
-                style,
-            );
-            let found = reference.and_then(|reference| {
-                let digest = structure.resolve(&reference.repository, &reference.tag)?;
-                let is_it = reference.digest.is_none_or(|wanted| wanted == digest);
-                is_it.then_some(Resolved {
-                    reference: image.name.clone(),
-                    repository: reference.repository,
-                    tag: reference.tag,
-                    digest,
-                })
-            });
-            let known = match self.generation {
-                Generation::V1 => earlier.iter().find(|known| known.reference == image.name),
-                Generation::V2 => None,
-            };
-            match found.or_else(|| known.cloned()) {
-                Some(resolved) => images.push(resolved),
-                None => missing.push(image.name.clone()),
-            }
-        }
-        if missing.is_empty() {
-            Ok(images)
-        } else {
-            Err(ImageSetError::Unsatisfied(missing))
-        }
-    }
-
     /// Whether `name` is an additional image, and so may be left out of a partial bundle.
     pub fn asks_for(&self, name: &str) -> bool {
-        self.additional().any(|image| image.name == name)
+        let mut images = self.mirror.additional_images.iter();
+        images.any(|image| &*image.name == name)
     }
 
-    /// `blockedImages` is exact up to 4.18 and an unanchored pattern later (contract §13.3).
-    fn is_blocked(&self, name: &str) -> bool {
-        self.mirror.blocked_images.iter().flatten().any(|blocked| {
-            blocked.name == name
-                || regex_lite::Regex::new(&blocked.name).is_ok_and(|pattern| pattern.is_match(name))
-        })
-    }
-
-    fn operators(&self) -> impl Iterator<Item = &Operator> {
-        self.mirror.operators.iter().flatten()
-    }
-
-    fn additional(&self) -> impl Iterator<Item = &AdditionalImage> {
-        self.mirror.additional_images.iter().flatten()
-    }
-
-    fn charts(&self) -> impl Iterator<Item = &Chart> {
-        self.mirror
-            .helm
-            .iter()
-            .flat_map(|helm| helm.local.iter().flatten())
-    }
-}
-
-/// How `oc-mirror` makes a tag for an image that has only a digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TagStyle {
-    /// Up to 4.17: the digest's hexadecimal digits.
-    Bare,
-    /// From 4.18: `sha256-` before them.
-    Algorithm,
-    /// v1: the tag alone; digests are kept as digests.
-    None,
-}
-
-/// An image's name taken apart.
-#[derive(Debug, PartialEq, Eq)]
-struct Reference {
-    host: Option<String>,
-    repository: String,
-    tag: String,
-    digest: Option<Digest>,
-}
-
-impl Reference {
-    fn parse(
-        name: &str,
-        target_repo: Option<&str>,
-        target_tag: Option<&str>,
-        style: TagStyle,
-    ) -> Option<Self> {
-        let local = name
-            .strip_prefix("oci://")
-            .map(|path| path.trim_start_matches('/'));
-        let plain = local.unwrap_or_else(|| name.strip_prefix("docker://").unwrap_or(name));
-        let (plain, digest) = match plain.split_once('@') {
-            Some((plain, digest)) => (plain, Some(Digest::from_oci(digest).ok()?)),
-            None => (plain, None),
-        };
-        let after_slash = plain.rfind('/').map_or(0, |at| at + 1);
-        let (path, tag) = match plain[after_slash..].split_once(':') {
-            Some((last, tag)) => (&plain[..after_slash + last.len()], Some(tag)),
-            None => (plain, None),
-        };
-        let (host, repository) = match path.split_once('/') {
-            _ if local.is_some() => (None, path),
-            Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => {
-                (Some(first), rest)
-            }
-            _ => (Some("docker.io"), path),
-        };
-        let tag = match (target_tag.or(tag), digest, style) {
-            (Some(tag), _, _) => tag.to_owned(),
-            (None, Some(digest), TagStyle::Bare) => digest.to_string(),
-            (None, Some(digest), TagStyle::Algorithm) => format!("sha256-{digest}"),
-            (None, _, _) => "latest".to_owned(),
-        };
-        Some(Self {
-            host: host.map(str::to_owned),
-            repository: target_repo.unwrap_or(repository).to_owned(),
-            tag,
-            digest,
+    /// The entry of `blockedImages` that keeps `name` out. They are exact up to 4.18, and unanchored patterns later
+    /// (contract §13.3).
+    pub fn blocks(&self, name: &str, minor: Option<(u32, u32)>) -> Option<&model::Text> {
+        let are_patterns = minor.is_none_or(|minor| minor >= (4, 19));
+        self.mirror.blocked_images.iter().find(|blocked| {
+            &***blocked == name
+                || are_patterns
+                    && regex_lite::Regex::new(blocked).is_ok_and(|pattern| pattern.is_match(name))
         })
     }
 }
+
+/// What a path on local disk begins with.
+pub(crate) const OCI: &str = "oci://";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(name: &str, style: TagStyle) -> (Option<String>, String, String) {
-        let r = Reference::parse(name, None, None, style).unwrap();
-        (r.host, r.repository, r.tag)
-    }
-
-    #[test]
-    fn names_come_apart_as_oc_mirror_takes_them() {
-        let hex = Digest::of(b"x").to_string();
-        let some = |host: &str, repo: &str, tag: &str| {
-            (Some(host.to_owned()), repo.to_owned(), tag.to_owned())
-        };
-        let new = TagStyle::Algorithm;
-        assert_eq!(
-            parse("127.0.0.1:5100/tiny/t1:v1", new),
-            some("127.0.0.1:5100", "tiny/t1", "v1")
-        );
-        assert_eq!(
-            parse("127.0.0.1:5100/top", new),
-            some("127.0.0.1:5100", "top", "latest")
-        );
-        let by_digest = format!("quay.io/tiny/t2@sha256:{hex}");
-        assert_eq!(
-            parse(&by_digest, new),
-            some("quay.io", "tiny/t2", &format!("sha256-{hex}"))
-        );
-        assert_eq!(
-            parse(&by_digest, TagStyle::Bare),
-            some("quay.io", "tiny/t2", &hex)
-        );
-        let both = format!("h:1/a/b:v3@sha256:{hex}");
-        assert_eq!(parse(&both, new), some("h:1", "a/b", "v3"));
-        assert_eq!(
-            parse("oci:///a/layouts/five", new),
-            (None, "a/layouts/five".into(), "latest".into())
-        );
-        assert_eq!(Reference::parse("a/b@sha256:zz", None, None, new), None);
-    }
-
-    #[test]
-    fn another_kind_or_version_is_named() {
-        let error =
-            ImageSet::parse(b"kind: ImageSetConfiguration\napiVersion: mirror.openshift.io/v3\n")
-                .unwrap_err();
-        assert!(
-            error.to_string().contains("mirror.openshift.io/v3"),
-            "{error}"
-        );
-        let error =
-            ImageSet::parse(b"kind: Pod\napiVersion: mirror.openshift.io/v2alpha1\n").unwrap_err();
-        assert!(error.to_string().contains("kind: Pod"), "{error}");
-    }
-}
+#[path = "tests.rs"]
+mod tests;

@@ -129,10 +129,10 @@ fn check_contents(store: &Path, bundle: &Manifest, before: &mut Before) -> Resul
     inventory
         .matches(&found.structure)
         .map_err(|error| error.id())?;
-    let wanted = inventory.images.iter().map(|image| image.digest);
+    let wanted = inventory.wish.digests();
     check_closure(&found.structure, before, wanted, imageset.index_members())
         .map_err(|error| error.id())?;
-    before.add(found.structure);
+    before.add_newer(inventory);
     Ok(())
 }
 

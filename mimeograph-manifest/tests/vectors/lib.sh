@@ -123,7 +123,7 @@ inventory_repository() {
     "$(find "$1/_manifests/revisions" -name link | sort | each inventory_revision)"
 }
 inventory() { # RESOLVED
-  printf '{"type":"application/vnd.mimeograph.inventory.v1+json","structure":{"repositories":{%s},"manifests":{%s},"blobs":{%s}},"images":[%s]}\n' \
+  printf '{"type":"application/vnd.mimeograph.inventory.v1+json","structure":{"repositories":{%s},"manifests":{%s},"blobs":{%s}},"wish":{"releases":[],"graph":null,"operators":[],"charts":[],"chartImages":[],"images":[%s]}}\n' \
     "$(find "$tree/docker/registry/v2/repositories" -name _manifests -printf '%h\n' | sort | each inventory_repository)" \
     "$(sort "$tree.manifests" | paste -sd,)" \
     "$(find "$tree/docker/registry/v2/blobs" -name data 2> /dev/null | sort | each inventory_blob)" "$1"

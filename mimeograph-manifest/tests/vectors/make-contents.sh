@@ -64,7 +64,7 @@ again; link tiny/one _manifests/tags/v1/current x; refused a-link-that-holds-no-
 again; sed -i 's/"v1":"[0-9a-f]*"/"v1":"'"$(seed x)"'"/' "$work/case.inventory"; full inventory-with-another-tag__INVENTORY_MISMATCH
 again; sed -i 's/:9000,/:9001,/' "$work/case.inventory"; full inventory-with-another-size__INVENTORY_MISMATCH
 again; sed -i 's/"tiny\/gone":{[^}]*}[^}]*},//' "$work/case.inventory"; full inventory-without-a-stale-link__INVENTORY_MISMATCH
-again; sed -i 's/,"images":/,"extra":1&/' "$work/case.inventory"; full inventory-with-an-unknown-member__INVENTORY_MISMATCH
+again; sed -i 's/,"wish":/,"extra":1&/' "$work/case.inventory"; full inventory-with-an-unknown-member__INVENTORY_MISMATCH
 again; echo '[]' > "$work/case.inventory"; full inventory-that-is-not-one__INVENTORY_MISMATCH
 again; sed -i 's/\.v1+json/.v2+json/' "$work/case.inventory"; full inventory-of-a-newer-version__TOO_NEW
 

@@ -188,7 +188,7 @@ pub(crate) fn forge_all(lab: &Lab, number: u64, change: impl FnOnce(Tar) -> Vec<
     let mut manifest = manifest(lab, Sequence::try_from(number).unwrap());
     let found = structure(&file(lab, &manifest, Role::Archive));
     let signed = Inventory::from_bytes(&file(lab, &manifest, Role::Inventory)).unwrap();
-    let inventory = Inventory::new(found, signed.images).to_bytes().unwrap();
+    let inventory = Inventory::new(found, signed.wish).to_bytes().unwrap();
     set_file(lab, &mut manifest, Role::Inventory, &inventory);
     publish(lab, &manifest, &key(lab));
 }

@@ -1,0 +1,208 @@
+//! The wish: what an image set comes to in the archives, and what of it is not there.
+//!
+//! `oc-mirror` drops without a word what it cannot find, and mirrors the wrong release with every mark green (contract
+//! §0, §12, §13). So the archives are judged against the image set: before a bundle is signed, before it is loaded, and by
+//! the same rule. What the image set came to is signed in the inventory, by name and version.
+
+mod additional;
+pub mod evidence;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::failure::{ErrorId, Fault};
+use crate::imageset::{Finding, Findings, ImageSet, TagStyle};
+use crate::inventory::Structure;
+use evidence::Evidence;
+
+/// What an image set came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Wish {
+    /// The releases.
+    pub releases: Vec<Release>,
+    /// The image of the update graph.
+    pub graph: Option<Resolved>,
+    /// The operator catalogues.
+    pub operators: Vec<Catalog>,
+    /// The charts.
+    pub charts: Vec<Chart>,
+    /// The images of the charts.
+    pub chart_images: Vec<Resolved>,
+    /// The additional images.
+    pub images: Vec<Resolved>,
+}
+
+/// A release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Release {
+    /// `4.20.3`.
+    pub version: String,
+    /// As in the tags of releases: `x86_64`.
+    pub architecture: String,
+    /// The digest of its image: that of the update graph, and of the signature.
+    pub digest: Digest,
+    /// The images that it consists of.
+    pub components: Vec<Component>,
+}
+
+/// An image of a release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Component {
+    /// What the release calls it.
+    pub name: String,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// An operator catalogue, and what is selected of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Catalog {
+    /// As the image set has it.
+    pub reference: String,
+    /// The repository in the archives.
+    pub repository: String,
+    /// The tag in the target.
+    pub tag: String,
+    /// The digest of the published catalogue, at its source.
+    pub source: Digest,
+    /// The digest that the target must answer with: from 4.18 on the catalogue is rebuilt.
+    pub digest: Digest,
+    /// `oc-mirror`'s name for the selection: the rebuilt catalogue's tag in the archives.
+    pub filter: Option<String>,
+    /// The packages, by name.
+    pub packages: BTreeMap<String, Package>,
+    /// The images of the selected bundles.
+    pub images: BTreeSet<Digest>,
+}
+
+/// A package of a catalogue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Package {
+    /// The channel that is followed where none is named.
+    pub default_channel: String,
+    /// The names of the selected bundles, by channel.
+    pub channels: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// A chart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Chart {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Where it is from: the address of a repository, or a path.
+    pub from: String,
+}
+
+/// An image that is asked for, and where it lies in the archives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolved {
+    /// The reference as the image set has it.
+    pub reference: String,
+    /// The repository in the archives.
+    pub repository: String,
+    /// The tag there.
+    pub tag: String,
+    /// The digest under the tag.
+    pub digest: Digest,
+}
+
+impl Wish {
+    /// The image manifests that it needs, each of which must be whole.
+    pub fn digests(&self) -> BTreeSet<Digest> {
+        let releases = self.releases.iter().flat_map(|release| {
+            let components = release.components.iter().map(|component| component.digest);
+            components.chain([release.digest])
+        });
+        let operators = self.operators.iter();
+        let operators = operators.flat_map(|one| one.images.iter().copied().chain([one.digest]));
+        let others = self
+            .graph
+            .iter()
+            .chain(&self.chart_images)
+            .chain(&self.images);
+        releases
+            .chain(operators)
+            .chain(others.map(|image| image.digest))
+            .collect()
+    }
+}
+
+/// What is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// What was asked for.
+    pub imageset: &'a ImageSet,
+    /// What the archives hold.
+    pub structure: &'a Structure,
+    /// Major and minor number of the `oc-mirror` that made them; `None` where it did not know itself.
+    pub minor: Option<(u32, u32)>,
+    /// References that failed, in a run whose partial result is accepted.
+    pub failed: &'a [String],
+    /// What the bundle came to that this one builds on.
+    pub earlier: Option<&'a Wish>,
+}
+
+impl Question<'_> {
+    /// How tags of digest-only images look.
+    fn style(&self) -> TagStyle {
+        TagStyle::of(self.imageset.generation, self.minor)
+    }
+
+    fn has_failed(&self, reference: &str) -> bool {
+        self.failed.iter().any(|failed| failed == reference)
+    }
+}
+
+/// What came of a judgement.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// What the image set came to.
+    pub wish: Wish,
+    /// What of it is not there.
+    pub findings: Findings,
+    /// What is worth knowing, and no fault.
+    pub hints: Vec<String>,
+}
+
+/// The archives could not be read again.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to read `{path}` of `oc-mirror`'s working directory")]
+pub struct WishError {
+    path: String,
+    source: io::Error,
+}
+
+impl Fault for WishError {
+    fn id(&self) -> ErrorId {
+        ErrorId::Io
+    }
+}
+
+/// Judges what the archives hold by what was asked for.
+pub fn judge(
+    question: &Question<'_>,
+    _evidence: &mut dyn Evidence,
+) -> Result<Judgement, WishError> {
+    let mut found: Vec<Finding> = Vec::new();
+    let wish = Wish {
+        images: additional::resolve(question, &mut found),
+        ..Wish::default()
+    };
+    Ok(Judgement {
+        wish,
+        findings: Findings::new(found),
+        hints: Vec::new(),
+    })
+}

@@ -1,1 +1,0 @@
-õpgHY/¢e“!dû&_Hi§	cmDŽqâ·½qtxe¾„”¶àv_©³¼r¤w}rÁ,P‹ep^®Òaø

@@ -1,0 +1,62 @@
+//! Verified archives -> the same judgement that the connected side made: is this what was asked for?
+
+use std::io::{Read, Seek};
+
+use mimeograph_manifest::archive::Contents;
+use mimeograph_manifest::failure::Failure;
+use mimeograph_manifest::imageset::{ImageSet, ImageSetError};
+use mimeograph_manifest::inventory::{Before, Inventory, InventoryError};
+use mimeograph_manifest::io::oc_mirror::probe;
+use mimeograph_manifest::manifest::Manifest;
+use mimeograph_manifest::wish::evidence::Archives;
+use mimeograph_manifest::wish::{Question, judge};
+
+/// What is judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signed<'a> {
+    pub manifest: &'a Manifest,
+    pub imageset: &'a ImageSet,
+    pub inventory: &'a Inventory,
+    pub before: &'a Before,
+}
+
+/// Judges the archives, and compares what the image set came to with what was signed.
+///
+/// Programs of other versions may come to something else in other words: then it is not compared.
+pub(crate) fn check<R: Read + Seek>(
+    signed: Signed<'_>,
+    contents: &Contents,
+    readers: Vec<R>,
+) -> Result<(), Failure> {
+    let Signed {
+        manifest,
+        imageset,
+        inventory,
+        before,
+    } = signed;
+    let failed: Vec<_> = manifest
+        .incomplete
+        .iter()
+        .map(|lack| lack.reference.clone())
+        .collect();
+    let question = Question {
+        imageset,
+        structure: &contents.structure,
+        minor: probe::minor(&manifest.producer.oc_mirror),
+        failed: &failed,
+        earlier: before.wish(),
+    };
+    let judgement = judge(&question, &mut Archives::new(&contents.places, readers))?;
+    if !judgement.findings.is_empty() {
+        for finding in judgement.findings.iter() {
+            tracing::error!("image set, {finding}");
+        }
+        return Err(ImageSetError::Unsatisfied(judgement.findings).into());
+    }
+    let is_comparable = manifest.producer.mimeograph == env!("CARGO_PKG_VERSION");
+    if is_comparable && judgement.wish != inventory.wish {
+        let what = "what the image set came to".to_owned();
+        return Err(InventoryError::Mismatch(what).into());
+    }
+    Ok(())
+}
