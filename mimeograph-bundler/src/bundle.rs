@@ -154,9 +154,10 @@ impl Run<'_> {
         let Request {
             config, interrupt, ..
         } = self.request;
+        let file = imageset::read(config)?;
         let ImageSetFile {
             bytes, imageset, ..
-        } = imageset::read(config)?;
+        } = &file;
         // Before hours are spent on mirroring: what is to travel must be there.
         travelling::local_files(&imageset, &config.mirror.local_dir)?;
         travelling::extra_files(&travelling::extra_paths(config)?)?;
@@ -168,7 +169,7 @@ impl Run<'_> {
             interrupt,
         )?;
         oc_mirror.require(imageset.generation)?;
-        inspect::refuse_traps(config, &imageset, &oc_mirror)?;
+        inspect::refuse_traps(config, imageset, &oc_mirror).map_err(|error| file.wrong(error))?;
         self.front().note(|facts| {
             facts.stream = Some(journal.stream.clone());
             facts.sequence = Some(journal.next_sequence().number());
@@ -181,8 +182,8 @@ impl Run<'_> {
             config,
             places: &self.places,
             oc_mirror: &oc_mirror,
-            bytes: &bytes,
-            imageset: &imageset,
+            bytes,
+            imageset,
             base,
             interrupt,
             partial: self.request.partial,
@@ -227,7 +228,7 @@ impl Run<'_> {
         self.keep_archives(journal, &run, &bytes, record.as_deref(), &mirrored)?;
         let freight = Freight {
             contents: run.contents,
-            imageset,
+            imageset: imageset.clone(),
             record,
         };
         self.ship(journal, published, mirrored, freight)

@@ -1,6 +1,7 @@
 #![doc = include_str!("../FORMAT.md")]
 
 pub mod archive;
+pub mod catalog;
 pub mod chunk;
 pub mod digest;
 pub mod failure;

@@ -22,6 +22,8 @@ pub const INVENTORY_SIZE: u64 = 256 << 20;
 pub const HISTORY_SIZE: u64 = 64 << 20;
 /// Largest image manifest or index, in bytes (the OCI distribution specification asks registries for 4 MiB).
 pub const IMAGE_MANIFEST_SIZE: u64 = 4 << 20;
+/// Largest file of an operator catalogue that is looked into, in bytes.
+pub const CATALOG_FILE_SIZE: u64 = 256 << 20;
 /// Most entries in one archive.
 pub const ARCHIVE_ENTRIES: u64 = 4_000_000;
 /// Largest PAX extended header of an archive, in bytes.

@@ -55,6 +55,16 @@ impl Fault for ImageSetFileError {
     }
 }
 
+impl ImageSetFile {
+    /// The error for this file.
+    pub fn wrong(&self, source: ImageSetError) -> ImageSetFileError {
+        ImageSetFileError::Wrong {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
 /// Reads the image set of the configuration.
 pub fn read(config: &Config) -> Result<ImageSetFile, Failure> {
     let path = config.imageset()?;

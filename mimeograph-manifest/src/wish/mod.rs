@@ -6,6 +6,7 @@
 
 mod additional;
 pub mod evidence;
+mod operators;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -16,6 +17,7 @@ use crate::digest::Digest;
 use crate::failure::{ErrorId, Fault};
 use crate::imageset::{Finding, Findings, ImageSet, TagStyle};
 use crate::inventory::Structure;
+use crate::manifest::Generation;
 use evidence::Evidence;
 
 /// What an image set came to.
@@ -78,6 +80,8 @@ pub struct Catalog {
     pub filter: Option<String>,
     /// The packages, by name.
     pub packages: BTreeMap<String, Package>,
+    /// How many packages the cluster is offered besides, whose images did not travel (up to 4.17).
+    pub dead_packages: u64,
     /// The images of the selected bundles.
     pub images: BTreeSet<Digest>,
 }
@@ -191,18 +195,21 @@ impl Fault for WishError {
 }
 
 /// Judges what the archives hold by what was asked for.
-pub fn judge(
-    question: &Question<'_>,
-    _evidence: &mut dyn Evidence,
-) -> Result<Judgement, WishError> {
-    let mut found: Vec<Finding> = Vec::new();
+pub fn judge(question: &Question<'_>, evidence: &mut dyn Evidence) -> Result<Judgement, WishError> {
+    let (mut found, mut hints) = (Vec::<Finding>::new(), Vec::new());
+    let is_v2 = question.imageset.generation == Generation::V2;
     let wish = Wish {
+        operators: if is_v2 {
+            operators::resolve(question, evidence, &mut found, &mut hints)?
+        } else {
+            Vec::new()
+        },
         images: additional::resolve(question, &mut found),
         ..Wish::default()
     };
     Ok(Judgement {
         wish,
         findings: Findings::new(found),
-        hints: Vec::new(),
+        hints,
     })
 }

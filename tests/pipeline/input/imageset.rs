@@ -115,8 +115,8 @@ fn an_image_set_that_asks_for_nothing_publishes_nothing_and_stands_in_no_ones_wa
     ] {
         fs::write(lab.path("imageset.yaml"), text).unwrap();
         let ran = lab.bundler(&["run"]);
-        // Each release has words of its own for it.
-        assert_eq!(ran.status, 84, "{ran}");
+        let words = ["imageset.yaml` cannot be used", "it asks for nothing"];
+        refused(&ran, 78, "IMAGESET_INVALID", &words);
         assert_eq!(published(&lab), Vec::<String>::new());
     }
     fs::write(lab.path("imageset.yaml"), good).unwrap();
