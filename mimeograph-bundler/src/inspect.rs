@@ -71,12 +71,15 @@ pub(crate) fn inspect(candidate: Candidate<'_>) -> Result<Inventory, Failure> {
         .iter()
         .map(|lack| lack.reference.clone())
         .collect();
+    let keys = mimeograph_manifest::release::ReleaseKeys::red_hat().unwrap_or_default();
     let question = Question {
         imageset: candidate.imageset,
         structure: &structure,
         minor: candidate.minor,
         failed: &failed,
-        earlier: candidate.before.wish(),
+        before: candidate.before,
+        release_keys: &keys,
+        ignores_release_signatures: false,
     };
     let readers = outbox::open(candidate.archives)?;
     let judgement = judge(

@@ -228,6 +228,11 @@ impl Before {
         self.manifests.extend(structure.manifests);
     }
 
+    /// What an image manifest or index needs, where one of them carried it.
+    pub fn manifest(&self, digest: &Digest) -> Option<&ImageManifest> {
+        self.manifests.get(digest)
+    }
+
     /// What the newest of them came to.
     pub fn wish(&self) -> Option<&Wish> {
         self.wish.as_ref()

@@ -12,6 +12,7 @@ pub mod layout;
 pub mod limits;
 pub mod manifest;
 pub mod name;
+pub mod release;
 pub mod signed;
 mod text;
 pub mod time;

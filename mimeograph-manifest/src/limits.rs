@@ -24,6 +24,14 @@ pub const HISTORY_SIZE: u64 = 64 << 20;
 pub const IMAGE_MANIFEST_SIZE: u64 = 4 << 20;
 /// Largest file of an operator catalogue that is looked into, in bytes.
 pub const CATALOG_FILE_SIZE: u64 = 256 << 20;
+/// Largest update graph, in bytes.
+pub const GRAPH_SIZE: u64 = 64 << 20;
+/// Largest signature of a release and the text in it, each in bytes.
+pub const RELEASE_SIGNATURE_SIZE: u64 = 1 << 20;
+/// Largest layer of a release image that is looked into, in bytes; unpacked, sixteen times as much.
+pub const RELEASE_LAYER_SIZE: u64 = 64 << 20;
+/// Largest list of a release's components, in bytes.
+pub const IMAGE_REFERENCES_SIZE: u64 = 16 << 20;
 /// Most entries in one archive.
 pub const ARCHIVE_ENTRIES: u64 = 4_000_000;
 /// Largest PAX extended header of an archive, in bytes.

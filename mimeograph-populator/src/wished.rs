@@ -39,12 +39,15 @@ pub(crate) fn check<R: Read + Seek>(
         .iter()
         .map(|lack| lack.reference.clone())
         .collect();
+    let keys = mimeograph_manifest::release::ReleaseKeys::red_hat().unwrap_or_default();
     let question = Question {
         imageset,
         structure: &contents.structure,
         minor: probe::minor(&manifest.producer.oc_mirror),
         failed: &failed,
-        earlier: before.wish(),
+        before,
+        release_keys: &keys,
+        ignores_release_signatures: false,
     };
     let judgement = judge(&question, &mut Archives::new(&contents.places, readers))?;
     if !judgement.findings.is_empty() {

@@ -10,14 +10,15 @@ use flate2::read::GzDecoder;
 use mimeograph_manifest::archive::{Contents, Headers, inspect};
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::imageset::{Around, Findings, ImageSet, traps};
-use mimeograph_manifest::inventory::Structure;
+use mimeograph_manifest::inventory::{Before, Structure};
 use mimeograph_manifest::io::oc_mirror::image::FailedImage;
 use mimeograph_manifest::io::oc_mirror::outcome::{Outcome, judge as judge_run};
 use mimeograph_manifest::io::oc_mirror::summary::LogSummary;
 use mimeograph_manifest::io::process::{Ended, Status};
 use mimeograph_manifest::manifest::Generation;
+use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::wish::evidence::{Archives, Evidence};
-use mimeograph_manifest::wish::{Judgement, Question, Wish, judge};
+use mimeograph_manifest::wish::{Judgement, Question, judge};
 
 /// A recorded run: its version, and its folder in `tests/data/oc-mirror-<version>`.
 #[derive(Clone, Copy, Debug)]
@@ -86,12 +87,12 @@ impl Case {
             interrupted: false,
             duration: Duration::ZERO,
         };
-        let failed = self.failed(log);
+        let failed = self.failed(log, summary.begun.as_deref().unwrap_or_default());
         judge_run(Generation::V2, self.minor(), &ended, &summary, &failed)
     }
 
     /// The images of the run's own error files.
-    fn failed(self, log: &str) -> Vec<FailedImage> {
+    fn failed(self, log: &str, begun: &str) -> Vec<FailedImage> {
         let side = if log.starts_with("mirror-to-disk") {
             ["m2d-mirroring_errors_", "mirroring_errors_"]
         } else {
@@ -101,7 +102,8 @@ impl Case {
         for entry in fs::read_dir(self.folder()).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if side.iter().any(|begin| name.starts_with(begin)) {
+            let stamp = side.iter().find_map(|begin| name.strip_prefix(begin));
+            if stamp.is_some_and(|stamp| stamp >= begun) {
                 let text = String::from_utf8(read(&path)).unwrap();
                 failed.extend(text.lines().filter_map(FailedImage::parse));
             }
@@ -126,7 +128,7 @@ impl Case {
         self,
         name: &str,
         imageset: &ImageSet,
-        earlier: Option<&Wish>,
+        before: &Before,
     ) -> Option<Result<(Judgement, Contents), String>> {
         let bytes = self.archive(name)?;
         let opened = || Cursor::new(bytes.as_slice());
@@ -136,7 +138,7 @@ impl Case {
             Err(error) => return Some(Err(error.to_string())),
         };
         let mut evidence = Archives::new(&contents.places, vec![opened()]);
-        let judgement = self.judge(imageset, &contents.structure, earlier, &mut evidence);
+        let judgement = self.judge(imageset, &contents.structure, before, &mut evidence);
         Some(Ok((judgement, contents)))
     }
 
@@ -144,7 +146,7 @@ impl Case {
         self,
         imageset: &ImageSet,
         structure: &Structure,
-        earlier: Option<&Wish>,
+        before: &Before,
         evidence: &mut dyn Evidence,
     ) -> Judgement {
         let question = Question {
@@ -152,7 +154,9 @@ impl Case {
             structure,
             minor: self.minor(),
             failed: &[],
-            earlier,
+            before,
+            release_keys: &release_keys(),
+            ignores_release_signatures: self.name.ends_with("ignore-signature"),
         };
         judge(&question, evidence).unwrap_or_else(|error| panic!("{self:?}: {error}"))
     }
@@ -167,4 +171,9 @@ impl Case {
         });
         lines.collect()
     }
+}
+
+fn release_keys() -> ReleaseKeys {
+    let armoured = String::from_utf8(read(&data().join("release-key.asc"))).unwrap();
+    ReleaseKeys::parse(&armoured).unwrap()
 }

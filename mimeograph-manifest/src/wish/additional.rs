@@ -60,9 +60,8 @@ fn one(question: &Question<'_>, image: &AdditionalImage) -> Result<Resolved, Fin
 
 /// v1 archives hold only what is new; v2 archives hold every link.
 fn known(question: &Question<'_>, name: &str) -> Option<Resolved> {
-    let earlier = question
-        .earlier
-        .filter(|_| question.imageset.generation == Generation::V1)?;
+    let earlier = question.before.wish();
+    let earlier = earlier.filter(|_| question.imageset.generation == Generation::V1)?;
     let mut images = earlier.images.iter();
     images.find(|known| known.reference == name).cloned()
 }

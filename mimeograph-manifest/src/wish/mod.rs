@@ -7,6 +7,7 @@
 mod additional;
 pub mod evidence;
 mod operators;
+mod releases;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -16,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::failure::{ErrorId, Fault};
 use crate::imageset::{Finding, Findings, ImageSet, TagStyle};
-use crate::inventory::Structure;
+use crate::inventory::{Before, Structure};
 use crate::manifest::Generation;
+use crate::release::ReleaseKeys;
 use evidence::Evidence;
 
 /// What an image set came to.
@@ -154,8 +156,12 @@ pub struct Question<'a> {
     pub minor: Option<(u32, u32)>,
     /// References that failed, in a run whose partial result is accepted.
     pub failed: &'a [String],
-    /// What the bundle came to that this one builds on.
-    pub earlier: Option<&'a Wish>,
+    /// What the bundles brought that this one builds on.
+    pub before: &'a Before,
+    /// The keys that releases must be signed with.
+    pub release_keys: &'a ReleaseKeys,
+    /// Whether `oc-mirror` was told to take releases without signatures (`--ignore-release-signature`).
+    pub ignores_release_signatures: bool,
 }
 
 impl Question<'_> {
@@ -198,18 +204,26 @@ impl Fault for WishError {
 pub fn judge(question: &Question<'_>, evidence: &mut dyn Evidence) -> Result<Judgement, WishError> {
     let (mut found, mut hints) = (Vec::<Finding>::new(), Vec::new());
     let is_v2 = question.imageset.generation == Generation::V2;
-    let wish = Wish {
-        operators: if is_v2 {
-            operators::resolve(question, evidence, &mut found, &mut hints)?
-        } else {
-            Vec::new()
-        },
+    let mut wish = Wish {
         images: additional::resolve(question, &mut found),
         ..Wish::default()
     };
+    // v1 ends with an error where it cannot find what it is asked for, and rebuilds catalogues on the far side.
+    if is_v2 {
+        wish.releases = releases::resolve(question, evidence, &mut found)?;
+        wish.graph = releases::graph(question, &mut found);
+        wish.operators = operators::resolve(question, evidence, &mut found, &mut hints)?;
+    }
     Ok(Judgement {
         wish,
         findings: Findings::new(found),
         hints,
+    })
+}
+
+fn read(evidence: &mut dyn Evidence, path: &str, limit: u64) -> Result<Option<Vec<u8>>, WishError> {
+    evidence.file(path, limit).map_err(|source| WishError {
+        path: path.to_owned(),
+        source,
     })
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::Evidence;
-use super::{Catalog, Package, Question, WishError};
+use super::{Catalog, Package, Question, WishError, read};
 use crate::catalog::{self, Rule, Selected, filter_id, pinned, select};
 use crate::digest::Digest;
 use crate::imageset::model::{self, Operator, Place, Range, Text};
@@ -535,11 +535,4 @@ fn last_component(name: &str) -> &str {
     let plain = name.split_once('@').map_or(name, |(name, _)| name);
     let last = plain.rsplit('/').next().unwrap_or(plain);
     last.split_once(':').map_or(last, |(name, _)| name)
-}
-
-fn read(evidence: &mut dyn Evidence, path: &str, limit: u64) -> Result<Option<Vec<u8>>, WishError> {
-    evidence.file(path, limit).map_err(|source| WishError {
-        path: path.to_owned(),
-        source,
-    })
 }

@@ -1,0 +1,412 @@
+//! Releases (contract §13.1): the digest in the update graph, in the signature and of the image are one, and every image
+//! that the release itself names is there.
+//!
+//! `oc-mirror` pulls a release by the tag that its signature names and compares neither digest, so a moved tag or another
+//! release's signature mirrors the wrong release with every mark green.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::evidence::Evidence;
+use super::{Component, Question, Release, Resolved, WishError, read};
+use crate::digest::Digest;
+use crate::imageset::model::{Place, Platform};
+use crate::imageset::{Finding, Reference, TagStyle};
+use crate::limits;
+use crate::release::{Graph, Signed, architecture, components};
+
+/// Where the releases of one image set are looked for.
+struct Search<'a> {
+    question: &'a Question<'a>,
+    evidence: &'a mut dyn Evidence,
+    found: &'a mut Vec<Finding>,
+    /// The valid signatures, by the digest in their file names.
+    signed: BTreeMap<Digest, Signed>,
+}
+
+/// A release that is asked for.
+struct Wanted {
+    at: Place,
+    /// What the image set calls it: a version, or a digest.
+    name: String,
+    version: Option<String>,
+    architecture: String,
+    digest: Digest,
+    /// The repository at its source, without the registry.
+    repository: String,
+}
+
+pub(super) fn resolve(
+    question: &Question<'_>,
+    evidence: &mut dyn Evidence,
+    found: &mut Vec<Finding>,
+) -> Result<Vec<Release>, WishError> {
+    let Some(platform) = &question.imageset.mirror.platform else {
+        return Ok(Vec::new());
+    };
+    let mut search = Search {
+        question,
+        evidence,
+        found,
+        signed: BTreeMap::new(),
+    };
+    let wanted = search.wanted(platform)?;
+    if !question.ignores_release_signatures {
+        search.read_signatures()?;
+    }
+    let mut releases = Vec::new();
+    for wanted in wanted {
+        releases.extend(search.release(&wanted)?);
+    }
+    Ok(releases)
+}
+
+/// The image of the update graph.
+pub(super) fn graph(question: &Question<'_>, found: &mut Vec<Finding>) -> Option<Resolved> {
+    const REPOSITORY: &str = "openshift/graph-image";
+    const TAG: &str = "latest";
+    let platform = question.imageset.mirror.platform.as_ref()?;
+    if !platform.graph {
+        return None;
+    }
+    let digest = question.structure.resolve(REPOSITORY, TAG);
+    if digest.is_none() {
+        found.push(Finding::new(
+            platform.at,
+            "the image of the update graph (`graph: true`) is not there",
+            "look for `graph` in the log: building it needs api.openshift.com, mirror.openshift.com and registry.access.redhat.com",
+        ));
+    }
+    digest.map(|digest| Resolved {
+        reference: format!("{REPOSITORY}:{TAG}"),
+        repository: REPOSITORY.into(),
+        tag: TAG.into(),
+        digest,
+    })
+}
+
+impl Search<'_> {
+    fn find(&mut self, at: Place, problem: impl Into<String>, remedy: &str) {
+        self.found.push(Finding::new(at, problem, remedy));
+    }
+
+    fn is_new(&self) -> bool {
+        self.question.style() == TagStyle::Algorithm
+    }
+
+    fn wanted(&mut self, platform: &Platform) -> Result<Vec<Wanted>, WishError> {
+        if let Some(release) = &platform.release {
+            let reference = Reference::parse(release, None, None, TagStyle::Algorithm);
+            let Some((reference, digest)) = reference.and_then(|one| {
+                let digest = one.digest?;
+                Some((one, digest))
+            }) else {
+                self.find(
+                    release.at,
+                    format!("release `{release}` has no digest to be judged by"),
+                    "name it by digest, `…/ocp-release@sha256:…`",
+                );
+                return Ok(Vec::new());
+            };
+            return Ok(vec![Wanted {
+                at: release.at,
+                name: release.value.clone(),
+                version: None,
+                architecture: String::new(),
+                digest,
+                repository: reference.repository,
+            }]);
+        }
+        let mut architectures: Vec<&str> =
+            platform.architectures.iter().map(|one| &**one).collect();
+        if !platform.platforms.is_empty() {
+            architectures = vec!["multi"];
+        } else if architectures.is_empty() {
+            architectures = vec!["amd64"];
+        }
+        let (mut wanted, mut known) = (Vec::new(), BTreeSet::new());
+        for name in architectures {
+            for channel in &platform.channels {
+                let Some(graph) = self.graph(name, channel)? else {
+                    continue;
+                };
+                let of_channel = graph.wanted(channel);
+                self.found.extend(of_channel.findings);
+                for node in of_channel.releases {
+                    if known.insert(node.digest) {
+                        wanted.push(Wanted {
+                            at: channel.at,
+                            name: node.version.to_string(),
+                            version: Some(node.version.to_string()),
+                            architecture: architecture(name).to_owned(),
+                            digest: node.digest,
+                            repository: String::from("openshift-release-dev/ocp-release"),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn graph(
+        &mut self,
+        architecture: &str,
+        channel: &crate::imageset::model::ReleaseChannel,
+    ) -> Result<Option<Graph>, WishError> {
+        let name = &channel.name;
+        let path = format!("hold-release/cincinnati-graph-data/{architecture}-{name}.json");
+        let Some(bytes) = read(self.evidence, &path, limits::GRAPH_SIZE)? else {
+            self.find(
+                name.at,
+                format!("channel `{name}` ({architecture}) has no update graph here"),
+                "correct its name; look in the log whether the update service answered",
+            );
+            return Ok(None);
+        };
+        match Graph::parse(&bytes) {
+            Ok(graph) => Ok(Some(graph)),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                self.find(
+                    name.at,
+                    format!(
+                        "channel `{name}` ({architecture}): {error}: {}",
+                        cause.unwrap_or_default()
+                    ),
+                    "look what the update service sends",
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    /// `signatures/<tag>-sha256-<hex>`; up to 4.17 `signatures/<hex>`.
+    fn read_signatures(&mut self) -> Result<(), WishError> {
+        for path in self.evidence.files("signatures/") {
+            let hex = path.get(path.len().saturating_sub(64)..).map(str::parse);
+            let Some(Ok(named)) = hex else {
+                continue;
+            };
+            let Some(bytes) = read(self.evidence, &path, limits::RELEASE_SIGNATURE_SIZE)? else {
+                continue;
+            };
+            // One that no trusted key made is as good as none; the release that it is for will say so.
+            if let Ok(signed) = self.question.release_keys.verify(&bytes) {
+                self.signed.insert(named, signed);
+            }
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, wanted: &Wanted) -> Result<Option<Release>, WishError> {
+        let Some(tag) = self.signed_tag(wanted) else {
+            return Ok(None);
+        };
+        if !self.is_there(wanted, &tag) {
+            return Ok(None);
+        }
+        let Some(components) = self.components(wanted)? else {
+            self.find(
+                wanted.at,
+                format!(
+                    "what release {} consists of cannot be read from its image",
+                    wanted.name
+                ),
+                "run it again; if it stays so, ask for help with the release's digest",
+            );
+            return Ok(None);
+        };
+        for component in &components {
+            self.component(wanted, &tag, component);
+        }
+        Ok(Some(Release {
+            version: wanted.version.clone().unwrap_or_else(|| tag.clone()),
+            architecture: wanted.architecture.clone(),
+            digest: wanted.digest,
+            components,
+        }))
+    }
+
+    /// The tag that the release's signature names, if that is of this very release.
+    fn signed_tag(&mut self, wanted: &Wanted) -> Option<String> {
+        let Wanted {
+            at, name, digest, ..
+        } = wanted;
+        if self.question.ignores_release_signatures {
+            let version = wanted.version.as_ref();
+            let tag = version.map(|version| format!("{version}-{}", wanted.architecture));
+            return Some(tag.unwrap_or_else(|| digest.to_string()));
+        }
+        // Up to 4.17 it asks for no signature of a release that is named by its digest.
+        if wanted.version.is_none() && !self.is_new() && !self.signed.contains_key(digest) {
+            return Some(format!("sha256-{digest}"));
+        }
+        let Some(signed) = self.signed.get(digest) else {
+            self.find(
+                *at,
+                format!("release {name} ({}) has no signature by a trusted key", digest.to_oci()),
+                "look in the log whether the signature server answered; keys other than Red Hat's go to `mirror.releaseKeys`",
+            );
+            return None;
+        };
+        if signed.digest != *digest {
+            let problem = format!(
+                "the signature of release {name} is that of another release ({}, {})",
+                signed.reference,
+                signed.digest.to_oci()
+            );
+            self.find(
+                *at,
+                problem,
+                "look what the signature server sends for this digest",
+            );
+            return None;
+        }
+        let last = signed.reference.rsplit('/').next().unwrap_or_default();
+        match last.split_once(':') {
+            Some((_, tag)) => Some(tag.to_owned()),
+            None => Some(digest.to_string()),
+        }
+    }
+
+    fn is_there(&mut self, wanted: &Wanted, tag: &str) -> bool {
+        let repository = if self.is_new() {
+            "openshift/release-images"
+        } else {
+            &wanted.repository
+        };
+        let Wanted {
+            at, name, digest, ..
+        } = wanted;
+        match self.question.structure.resolve(repository, tag) {
+            Some(there) if there == *digest => true,
+            Some(other) => {
+                self.find(
+                    *at,
+                    format!("release {name} is not there: `{repository}:{tag}` is {}, and the update graph has {}", other.to_oci(), digest.to_oci()),
+                    "its tag was moved at the source: have it moved back",
+                );
+                false
+            }
+            None => {
+                self.find(
+                    *at,
+                    format!("release {name} is not there (`{repository}:{tag}`)"),
+                    "look for it in the log",
+                );
+                false
+            }
+        }
+    }
+
+    fn component(&mut self, wanted: &Wanted, release_tag: &str, component: &Component) {
+        let Component { name, digest } = component;
+        let structure = self.question.structure;
+        let is_there = if self.is_new() {
+            let tag = format!("{release_tag}-{name}");
+            structure.resolve("openshift/release", &tag) == Some(*digest)
+        } else {
+            let tag = format!("sha256-{digest}");
+            let mut repositories = structure.repositories.values();
+            repositories.any(|repository| repository.tags.get(&tag) == Some(digest))
+        };
+        if is_there {
+            return;
+        }
+        let image = format!(
+            "quay.io/openshift-release-dev/ocp-v4.0-art-dev@{}",
+            digest.to_oci()
+        );
+        let blocked = self.question.imageset.mirror.blocked_images.iter();
+        let blocked = blocked.filter(|blocked| blocked.contains(&digest.to_string()));
+        let blocked = blocked.chain(self.question.imageset.blocks(&image, self.question.minor));
+        let line = blocked.map(|blocked| blocked.at.line).next();
+        let (problem, remedy) = match line {
+            Some(line) => (
+                format!(
+                    "component `{name}` of release {} is not there: `blockedImages` (line {line}) takes it out",
+                    wanted.name
+                ),
+                "take it out of `blockedImages`: a cluster cannot be installed without it",
+            ),
+            None => (
+                format!(
+                    "component `{name}` of release {} is not there ({})",
+                    wanted.name,
+                    digest.to_oci()
+                ),
+                "look for its digest in the log",
+            ),
+        };
+        self.find(wanted.at, problem, remedy);
+    }
+
+    fn components(&mut self, wanted: &Wanted) -> Result<Option<Vec<Component>>, WishError> {
+        if let Some(components) = self.of_image(wanted.digest, 0)? {
+            return Ok(Some(components));
+        }
+        let earlier = self.question.before.wish();
+        let mut earlier = earlier.iter().flat_map(|wish| &wish.releases);
+        let same = earlier.find(|release| release.digest == wanted.digest);
+        Ok(same.map(|release| release.components.clone()))
+    }
+
+    /// Of an image, or of the first member of an index that can be read: they all name the same.
+    fn of_image(
+        &mut self,
+        digest: Digest,
+        depth: u32,
+    ) -> Result<Option<Vec<Component>>, WishError> {
+        let Question {
+            structure, before, ..
+        } = self.question;
+        let carried = structure.manifests.get(&digest);
+        let Some(image) = carried.or_else(|| before.manifest(&digest)).cloned() else {
+            return Ok(None);
+        };
+        if depth == 0 {
+            for member in &image.manifests {
+                if let Some(components) = self.of_image(*member, depth + 1)? {
+                    return Ok(Some(components));
+                }
+            }
+        }
+        // The layer in question is a small one; what lies below it can be large.
+        let size = |layer: &Digest| structure.blobs.get(layer).copied().unwrap_or_default();
+        let mut layers = image.blobs;
+        layers.sort_by_key(size);
+        for layer in layers {
+            let Some(bytes) = self.blob(&layer)? else {
+                continue;
+            };
+            if let Ok(Some(components)) = components(&bytes) {
+                return Ok(Some(components));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A blob of the archives, or of the release's copy in the working directory, where every archive has it anew. One
+    /// that is too large counts as absent.
+    fn blob(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, WishError> {
+        let is_long = |error: &std::io::Error| error.kind() == std::io::ErrorKind::FileTooLarge;
+        match self.evidence.blob(digest, limits::RELEASE_LAYER_SIZE) {
+            Ok(Some(bytes)) => return Ok(Some(bytes)),
+            Err(source) if !is_long(&source) => {
+                let path = digest.to_oci();
+                return Err(WishError { path, source });
+            }
+            _ => {}
+        }
+        let hex = digest.to_string();
+        let files = self.evidence.files("release-images/");
+        let Some(path) = files.into_iter().find(|path| path.ends_with(&hex)) else {
+            return Ok(None);
+        };
+        match self.evidence.file(&path, limits::RELEASE_LAYER_SIZE) {
+            Ok(bytes) => Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest)),
+            Err(error) if is_long(&error) => Ok(None),
+            Err(source) => Err(WishError { path, source }),
+        }
+    }
+}
