@@ -13,11 +13,13 @@ use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::oc_mirror::environment;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::store::Shelve;
-use mimeograph_manifest::io::{clock, disk, random};
+use mimeograph_manifest::io::{clock, disk, random, release_keys};
 use mimeograph_manifest::key::{SigningKey, TrustedKeys};
 use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::{self, Generation, Manifest, Producer, Role};
 use mimeograph_manifest::name::{FileName, Sequence, StreamId};
+use mimeograph_manifest::release::ReleaseKeys;
+use mimeograph_manifest::wish::IGNORE_RELEASE_SIGNATURE;
 
 use crate::head::Published;
 use crate::inspect::Candidate;
@@ -94,6 +96,7 @@ pub fn bundle(request: &Request<'_>, store: &dyn Shelve) -> Result<Bundled, Fail
         metadata: config.artefacts.metadata_dir.to_path_buf(),
         places: Places::of(config)?,
         outbox: Outbox::new(&config.artefacts.bundle_dir),
+        release_keys: release_keys::read(config)?,
         ours: TrustedKeys::new([request.key.public()], std::num::NonZeroUsize::MIN),
     };
     run.run()
@@ -106,6 +109,7 @@ struct Run<'a> {
     places: Places,
     outbox: Outbox,
     ours: TrustedKeys,
+    release_keys: ReleaseKeys,
 }
 
 /// What goes into a bundle besides what the journal says.
@@ -159,10 +163,10 @@ impl Run<'_> {
             bytes, imageset, ..
         } = &file;
         // Before hours are spent on mirroring: what is to travel must be there.
-        travelling::local_files(&imageset, &config.mirror.local_dir)?;
+        travelling::local_files(imageset, &config.mirror.local_dir)?;
         travelling::extra_files(&travelling::extra_paths(config)?)?;
         environment::check_added(&config.mirror.oc_mirror.env)?;
-        self.check_generation(&imageset)?;
+        self.check_generation(imageset)?;
         let oc_mirror = OcMirror::probe(
             &config.mirror.oc_mirror.path,
             &self.places.bundle_dir,
@@ -185,6 +189,7 @@ impl Run<'_> {
             bytes,
             imageset,
             base,
+            release_keys: &self.release_keys,
             interrupt,
             partial: self.request.partial,
         };
@@ -198,15 +203,19 @@ impl Run<'_> {
         let earlier = self
             .earlier(based_on.map(|link| link.sequence), published)?
             .unwrap_or_default();
+        let producer = describe::producer(config, &oc_mirror, imageset.generation);
         let checked = inspect::inspect(Candidate {
             contents: run
                 .as_ref()
                 .map(|run| run.contents.clone())
                 .unwrap_or_default(),
             archives: run.as_ref().map_or(&[], |run| &run.archives),
-            imageset: &imageset,
+            imageset,
             minor: oc_mirror.minor,
             incomplete: run.as_ref().map_or(&[], |run| &run.incomplete),
+            copied: run.as_ref().map_or(&[], |run| &run.copied),
+            release_keys: &self.release_keys,
+            ignores_release_signatures: ignores_release_signatures(&producer),
             before: &earlier,
         });
         if let Err(failure) = checked {
@@ -221,11 +230,12 @@ impl Run<'_> {
         self.note_oc_mirror(&oc_mirror, run.status);
         let mirrored = Mirrored {
             based_on,
-            producer: describe::producer(&oc_mirror, imageset.generation),
+            producer,
             incomplete: run.incomplete.clone(),
+            copied: run.copied.clone(),
         };
         let record = history::after_run(&self.metadata, &self.places.output, imageset.generation)?;
-        self.keep_archives(journal, &run, &bytes, record.as_deref(), &mirrored)?;
+        self.keep_archives(journal, &run, bytes, record.as_deref(), &mirrored)?;
         let freight = Freight {
             contents: run.contents,
             imageset: imageset.clone(),
@@ -302,6 +312,9 @@ impl Run<'_> {
             imageset: &freight.imageset,
             minor: minor(&mirrored.producer),
             incomplete: &mirrored.incomplete,
+            copied: &mirrored.copied,
+            release_keys: &self.release_keys,
+            ignores_release_signatures: ignores_release_signatures(&mirrored.producer),
             before: &earlier,
         })?
         .to_bytes()?;
@@ -465,6 +478,11 @@ impl Run<'_> {
     fn front(&self) -> &Front {
         self.request.front
     }
+}
+
+fn ignores_release_signatures(producer: &Producer) -> bool {
+    let mut flags = producer.flags.iter();
+    flags.any(|flag| flag == IGNORE_RELEASE_SIGNATURE)
 }
 
 /// Major and minor number in what an `oc-mirror` called itself.

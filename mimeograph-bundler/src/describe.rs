@@ -7,6 +7,7 @@ use mimeograph_manifest::io::config::{Config, EnclaveName, StreamName};
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::manifest::{self, File, Generation, Kind, Manifest, Producer};
 use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::wish::IGNORE_RELEASE_SIGNATURE;
 
 use crate::journal::{Journal, Mirrored};
 
@@ -56,13 +57,21 @@ pub fn audience(config: &Config) -> Vec<String> {
         .collect()
 }
 
+/// Flags that change what is mirrored, or how it is judged.
+const CHANGE_CONTENT: &[&str] = &[IGNORE_RELEASE_SIGNATURE, "remove-signatures"];
+
 /// What made the archives.
-pub fn producer(oc_mirror: &OcMirror, generation: Generation) -> Producer {
+pub fn producer(config: &Config, oc_mirror: &OcMirror, generation: Generation) -> Producer {
+    let args = &config.mirror.oc_mirror.extra_args;
+    let flags = CHANGE_CONTENT.iter().filter(|flag| {
+        args.iter()
+            .any(|arg| arg.trim_start_matches("--") == **flag)
+    });
     Producer {
         mimeograph: env!("CARGO_PKG_VERSION").to_owned(),
         oc_mirror: oc_mirror.version.clone(),
         oc_mirror_sha256: oc_mirror.sha256,
         generation,
-        flags: Vec::new(),
+        flags: flags.map(|flag| (*flag).to_owned()).collect(),
     }
 }

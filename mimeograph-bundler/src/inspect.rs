@@ -13,6 +13,7 @@ use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::{Incomplete, Kind, Manifest};
 use mimeograph_manifest::name::Sequence;
+use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::wish::evidence::Archives;
 use mimeograph_manifest::wish::{Question, judge};
@@ -59,6 +60,12 @@ pub(crate) struct Candidate<'a> {
     pub minor: Option<(u32, u32)>,
     /// What they lack, by their own word.
     pub incomplete: &'a [Incomplete],
+    /// The images that `oc-mirror` says it copied, where there are charts.
+    pub copied: &'a [String],
+    /// The keys that releases must be signed with.
+    pub release_keys: &'a ReleaseKeys,
+    /// Whether `oc-mirror` was told to take releases without signatures.
+    pub ignores_release_signatures: bool,
     /// What the bundle builds on.
     pub before: &'a Before,
 }
@@ -71,15 +78,15 @@ pub(crate) fn inspect(candidate: Candidate<'_>) -> Result<Inventory, Failure> {
         .iter()
         .map(|lack| lack.reference.clone())
         .collect();
-    let keys = mimeograph_manifest::release::ReleaseKeys::red_hat().unwrap_or_default();
     let question = Question {
         imageset: candidate.imageset,
         structure: &structure,
         minor: candidate.minor,
         failed: &failed,
         before: candidate.before,
-        release_keys: &keys,
-        ignores_release_signatures: false,
+        copied: candidate.copied,
+        release_keys: candidate.release_keys,
+        ignores_release_signatures: candidate.ignores_release_signatures,
     };
     let readers = outbox::open(candidate.archives)?;
     let judgement = judge(

@@ -63,6 +63,9 @@ pub struct Mirrored {
     pub producer: Producer,
     /// What they lack.
     pub incomplete: Vec<Incomplete>,
+    /// The images that were copied, where the image set names charts: `oc-mirror`'s log alone tells them.
+    #[serde(default)]
+    pub copied: Vec<String>,
 }
 
 /// A signed manifest on its way.

@@ -28,6 +28,7 @@ use mimeograph_manifest::io::oc_mirror::summary::LogSummary;
 use mimeograph_manifest::io::oc_mirror::{history, residue};
 use mimeograph_manifest::io::process::{self, Limits, Spec};
 use mimeograph_manifest::manifest::{Generation, Incomplete, Missing};
+use mimeograph_manifest::release::ReleaseKeys;
 
 use crate::oc_mirror::MirrorToDisk;
 use crate::outbox;
@@ -91,6 +92,8 @@ pub struct Start<'a> {
     pub imageset: &'a ImageSet,
     /// What was shipped before; none: the archive is to hold everything.
     pub base: Base,
+    /// The keys that releases must be signed with.
+    pub release_keys: &'a ReleaseKeys,
     /// Tells when to stop.
     pub interrupt: &'a Interrupt,
     /// Whether a partial run may go on.
@@ -126,6 +129,8 @@ pub struct MirroredRun {
     pub contents: Contents,
     /// What they lack.
     pub incomplete: Vec<Incomplete>,
+    /// The images that were copied, where the image set names charts.
+    pub copied: Vec<String>,
     /// `oc-mirror`'s exit status.
     pub status: i32,
 }
@@ -233,7 +238,12 @@ impl Start<'_> {
             Outcome::Partial(partial) if self.may_go_on(partial) => Some(partial),
             _ => return Err(self.failed(&outcome)),
         };
-        self.archives(partial).map(Some)
+        let copied = if self.imageset.has_charts() {
+            summary.copied
+        } else {
+            Vec::new()
+        };
+        self.archives(partial, copied).map(Some)
     }
 
     /// Its cache answers 500 where the disk is full (contract §2.1), which does not pass by itself.
@@ -260,7 +270,11 @@ impl Start<'_> {
         self.partial == PartialRuns::Allow && partial.is_of_single_images()
     }
 
-    fn archives(&self, partial: Option<&Partial>) -> Result<MirroredRun, Attempt> {
+    fn archives(
+        &self,
+        partial: Option<&Partial>,
+        copied: Vec<String>,
+    ) -> Result<MirroredRun, Attempt> {
         let generation = self.imageset.generation;
         let failed: Vec<_> = partial
             .into_iter()
@@ -295,6 +309,7 @@ impl Start<'_> {
             archives,
             contents,
             incomplete,
+            copied,
             status: 0,
         })
     }
@@ -307,7 +322,10 @@ impl Start<'_> {
         let settings = &self.config.mirror.oc_mirror;
         let around = Surroundings::of_this_process();
         let credentials = Credentials::find(self.config.auth_file()?.map(|file| &**file), &around)?;
-        let private = PrivateDir::fresh(&self.places.private, &credentials, &around)?;
+        let mut private = PrivateDir::fresh(&self.places.private, &credentials, &around)?;
+        if !self.config.mirror.release_keys.is_empty() {
+            private.set_release_keys(&self.release_keys.to_armoured()?)?;
+        }
         let port = Port::choose(&self.tagged())?;
         for trap in &port.traps {
             tracing::warn!("{trap}");

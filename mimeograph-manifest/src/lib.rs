@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod catalog;
+pub mod chart;
 pub mod chunk;
 pub mod digest;
 pub mod failure;

@@ -24,8 +24,12 @@ pub const HISTORY_SIZE: u64 = 64 << 20;
 pub const IMAGE_MANIFEST_SIZE: u64 = 4 << 20;
 /// Largest file of an operator catalogue that is looked into, in bytes.
 pub const CATALOG_FILE_SIZE: u64 = 256 << 20;
+/// Largest chart or index of charts, in bytes, and largest chart unpacked.
+pub const CHART_SIZE: u64 = 64 << 20;
 /// Largest update graph, in bytes.
 pub const GRAPH_SIZE: u64 = 64 << 20;
+/// Largest file of release keys, in bytes.
+pub const RELEASE_KEYS_SIZE: u64 = 1 << 20;
 /// Largest signature of a release and the text in it, each in bytes.
 pub const RELEASE_SIGNATURE_SIZE: u64 = 1 << 20;
 /// Largest layer of a release image that is looked into, in bytes; unpacked, sixteen times as much.

@@ -20,6 +20,7 @@ use mimeograph_manifest::io::oc_mirror::residue;
 use mimeograph_manifest::io::oc_mirror::summary::LogSummary;
 use mimeograph_manifest::io::process::{self, Limits, Spec};
 use mimeograph_manifest::manifest::{Generation, Missing, Role};
+use mimeograph_manifest::release::ReleaseKeys;
 
 use crate::deliver;
 use crate::oc_mirror::DiskToMirror;
@@ -41,6 +42,8 @@ pub struct Loader<'a> {
     pub oc_mirror: &'a OcMirror,
     /// v2's cache.
     pub cache: PathBuf,
+    /// The keys that releases must be signed with.
+    pub release_keys: &'a ReleaseKeys,
     /// Tells when to stop.
     pub interrupt: &'a Interrupt,
 }
@@ -319,6 +322,9 @@ impl Loader<'_> {
         let around = Surroundings::of_this_process();
         let credentials = Credentials::find(self.config.auth_file()?.map(|file| &**file), &around)?;
         let mut private = PrivateDir::fresh(&bundle_dir.join("3"), &credentials, &around)?;
+        if !self.config.mirror.release_keys.is_empty() {
+            private.set_release_keys(&self.release_keys.to_armoured()?)?;
+        }
         let port = Port::choose(&[])?;
         if v2 {
             // It must not reach the source: what it would ask there is answered by its own cache.

@@ -10,10 +10,11 @@ use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::oc_mirror::environment;
 use mimeograph_manifest::io::oc_mirror::probe::{self, OcMirror};
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::io::{clock, disk};
+use mimeograph_manifest::io::{clock, disk, release_keys};
 use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Kind, Manifest, Role};
 use mimeograph_manifest::name::Sequence;
+use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::signed::Verified;
 use serde::Serialize;
 
@@ -132,6 +133,7 @@ pub fn populate(request: &Request<'_>, store: &dyn Fetch) -> Result<Populated, F
         request,
         store,
         metadata: request.config.artefacts.metadata_dir.to_path_buf(),
+        release_keys: release_keys::read(request.config)?,
     };
     run.run()
 }
@@ -140,6 +142,7 @@ struct Run<'a> {
     request: &'a Request<'a>,
     store: &'a dyn Fetch,
     metadata: PathBuf,
+    release_keys: ReleaseKeys,
 }
 
 impl Run<'_> {
@@ -333,6 +336,7 @@ impl Run<'_> {
             config,
             oc_mirror: &oc_mirror,
             cache,
+            release_keys: &self.release_keys,
             interrupt,
         };
         let result = self.front().stage("load", || loader.load(&bundle))?;
@@ -364,7 +368,7 @@ impl Run<'_> {
             interrupt: self.request.interrupt,
             progress: &|bytes| progress.add(bytes),
         };
-        let bundle = preview.fetch(self.store, bundle_dir, pace)?;
+        let bundle = preview.fetch(self.store, bundle_dir, pace, &self.release_keys)?;
         progress.finish();
         Ok(bundle)
     }

@@ -12,6 +12,7 @@ use mimeograph_manifest::io::disk::{self, Action, DiskError};
 use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::manifest::{self, Generation, Manifest, Role};
+use mimeograph_manifest::release::ReleaseKeys;
 
 use crate::fetch::{Pace, fetch};
 use crate::ledger::Turn;
@@ -139,6 +140,7 @@ impl Previewed {
         store: &dyn Fetch,
         bundle_dir: &Path,
         pace: Pace<'_>,
+        release_keys: &ReleaseKeys,
     ) -> Result<VerifiedBundle, Failure> {
         let Self { turn, small } = self;
         let staging = staging(bundle_dir, &turn);
@@ -157,7 +159,7 @@ impl Previewed {
             turn,
             small,
         };
-        bundle.check_archives()?;
+        bundle.check_archives(release_keys)?;
         Ok(bundle)
     }
 }
@@ -259,7 +261,7 @@ pub(crate) fn check_archives(
 }
 
 impl VerifiedBundle {
-    fn check_archives(&self) -> Result<(), Failure> {
+    fn check_archives(&self, release_keys: &ReleaseKeys) -> Result<(), Failure> {
         let inventory = self.inventory();
         let contents = check_archives(&self.archives(), self.manifest(), inventory)?;
         let signed = Signed {
@@ -267,6 +269,7 @@ impl VerifiedBundle {
             imageset: self.imageset(),
             inventory,
             before: self.turn.before(),
+            release_keys,
         };
         let folder = self.archives();
         let files = opened(&folder, self.manifest()).map(|opened| opened.map(|(_, file)| file));

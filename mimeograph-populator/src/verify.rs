@@ -8,12 +8,12 @@ use mimeograph_manifest::archive::{ArchiveError, Contents, Headers, inspect};
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::inventory::{Before, Inventory, check_closure};
-use mimeograph_manifest::io::clock;
 use mimeograph_manifest::io::config::{Config, EnclaveName};
 use mimeograph_manifest::io::console::{Progress, Report};
 use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
+use mimeograph_manifest::io::{clock, release_keys};
 use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{File, Kind, Link, Manifest, Role};
 use mimeograph_manifest::name::Sequence;
@@ -268,7 +268,7 @@ impl Look<'_> {
             "heartbeat, nothing changed".to_owned()
         } else {
             self.check_chain(&manifest, so_far)?;
-            contents(self.store, &manifest, so_far)?
+            contents(self.store, &manifest, self.side, so_far)?
         };
         let signed_by: Vec<_> = manifest.signers().iter().map(ToString::to_string).collect();
         let _ = write!(says, "; signed by {}", signed_by.join(", "));
@@ -315,6 +315,7 @@ impl Look<'_> {
 fn contents(
     store: &dyn Fetch,
     manifest: &Verified<Manifest>,
+    side: &Side,
     so_far: &mut SoFar,
 ) -> Result<String, Failure> {
     let progress = Progress::begin(
@@ -339,12 +340,15 @@ fn contents(
         }
     }
     let before = so_far.before(manifest.requires);
-    if let Some(before) = &before {
+    // An officer's laptop does not know which keys releases are signed with.
+    let release_keys = side.config.as_ref().map(release_keys::read).transpose()?;
+    if let (Some(before), Some(release_keys)) = (&before, &release_keys) {
         let signed = Signed {
             manifest,
             imageset: &imageset,
             inventory: &inventory,
             before,
+            release_keys,
         };
         wished::check(signed, &contents, readers)?;
     }

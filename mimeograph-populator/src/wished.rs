@@ -8,8 +8,9 @@ use mimeograph_manifest::imageset::{ImageSet, ImageSetError};
 use mimeograph_manifest::inventory::{Before, Inventory, InventoryError};
 use mimeograph_manifest::io::oc_mirror::probe;
 use mimeograph_manifest::manifest::Manifest;
+use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::wish::evidence::Archives;
-use mimeograph_manifest::wish::{Question, judge};
+use mimeograph_manifest::wish::{IGNORE_RELEASE_SIGNATURE, Question, judge};
 
 /// What is judged.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +19,7 @@ pub(crate) struct Signed<'a> {
     pub imageset: &'a ImageSet,
     pub inventory: &'a Inventory,
     pub before: &'a Before,
+    pub release_keys: &'a ReleaseKeys,
 }
 
 /// Judges the archives, and compares what the image set came to with what was signed.
@@ -33,21 +35,26 @@ pub(crate) fn check<R: Read + Seek>(
         imageset,
         inventory,
         before,
+        release_keys,
     } = signed;
+    // What `oc-mirror` copied for charts was signed by name: whether it is there is judged again.
+    let chart_images = inventory.wish.chart_images.iter();
+    let copied: Vec<_> = chart_images.map(|image| image.reference.clone()).collect();
+    let mut flags = manifest.producer.flags.iter();
     let failed: Vec<_> = manifest
         .incomplete
         .iter()
         .map(|lack| lack.reference.clone())
         .collect();
-    let keys = mimeograph_manifest::release::ReleaseKeys::red_hat().unwrap_or_default();
     let question = Question {
         imageset,
         structure: &contents.structure,
         minor: probe::minor(&manifest.producer.oc_mirror),
         failed: &failed,
         before,
-        release_keys: &keys,
-        ignores_release_signatures: false,
+        copied: &copied,
+        release_keys,
+        ignores_release_signatures: flags.any(|flag| flag == IGNORE_RELEASE_SIGNATURE),
     };
     let judgement = judge(&question, &mut Archives::new(&contents.places, readers))?;
     if !judgement.findings.is_empty() {

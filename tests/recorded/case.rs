@@ -27,12 +27,6 @@ pub struct Case {
     pub name: &'static str,
 }
 
-/// What the recordings of one direction show.
-pub struct Recorded {
-    pub imageset: ImageSet,
-    pub outcome: Outcome,
-}
-
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data")
 }
@@ -53,18 +47,22 @@ impl Case {
         (self.version == "4.17").then_some((4, 17))
     }
 
-    pub fn imageset(self) -> ImageSet {
+    /// Its image set, or why it cannot be read.
+    pub fn imageset(self) -> Result<ImageSet, String> {
         let path = self.folder().join("imageset.yaml");
-        ImageSet::parse(&read(&path)).unwrap_or_else(|error| panic!("{self:?}: {error:?}"))
+        ImageSet::parse(&read(&path)).map_err(|error| {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            source.unwrap_or_else(|| error.to_string())
+        })
     }
 
     /// What is refused before the start.
-    pub fn traps(self) -> Findings {
+    pub fn traps(self) -> Result<Findings, String> {
         let around = Around {
             minor: self.minor(),
             local_dir: Path::new("/mimeograph"),
         };
-        traps(&self.imageset(), around)
+        Ok(traps(&self.imageset()?, around))
     }
 
     /// How the run is judged by its log and its error files; `log` is `mirror-to-disk.log`, for instance.
@@ -98,17 +96,31 @@ impl Case {
         } else {
             ["d2m-mirroring_errors_", "d2m-mirroring_errors_"]
         };
+        let names = fs::read_dir(self.folder()).unwrap_or_else(|error| panic!("{self:?}: {error}"));
         let mut failed = Vec::new();
-        for entry in fs::read_dir(self.folder()).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        for path in names.flatten().map(|entry| entry.path()) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
             let stamp = side.iter().find_map(|begin| name.strip_prefix(begin));
             if stamp.is_some_and(|stamp| stamp >= begun) {
-                let text = String::from_utf8(read(&path)).unwrap();
+                let text = String::from_utf8_lossy(&read(&path)).into_owned();
                 failed.extend(text.lines().filter_map(FailedImage::parse));
             }
         }
         failed
+    }
+
+    /// What the run says that it copied, where there are charts.
+    fn copied(self) -> Vec<String> {
+        let text = read(&self.folder().join("mirror-to-disk.log"));
+        let mut summary = LogSummary::default();
+        for line in String::from_utf8_lossy(&text).lines().skip(1) {
+            summary.take(line);
+        }
+        if self.name.starts_with("helm/") {
+            summary.copied
+        } else {
+            Vec::new()
+        }
     }
 
     /// An archive's bytes: `mirror_000001`, or `mirror_000001-1` of a second run.
@@ -119,7 +131,8 @@ impl Case {
         }
         let packed = File::open(plain.with_extension("tar.gz")).ok()?;
         let mut bytes = Vec::new();
-        GzDecoder::new(packed).read_to_end(&mut bytes).unwrap();
+        let unpacked = GzDecoder::new(packed).read_to_end(&mut bytes);
+        unpacked.unwrap_or_else(|error| panic!("{self:?}: {error}"));
         Some(bytes)
     }
 
@@ -142,6 +155,13 @@ impl Case {
         Some(Ok((judgement, contents)))
     }
 
+    /// What becomes of a run of which no archive was recorded, by the catalogue and what is left of the working directory.
+    /// Every image of the catalogue is taken to be there: what is judged is the selection.
+    pub fn selection(self, imageset: &ImageSet) -> Judgement {
+        let (parts, structure) = Parts::of(self);
+        self.judge(imageset, &structure, &Before::default(), &mut { parts })
+    }
+
     pub fn judge(
         self,
         imageset: &ImageSet,
@@ -155,6 +175,7 @@ impl Case {
             minor: self.minor(),
             failed: &[],
             before,
+            copied: &self.copied(),
             release_keys: &release_keys(),
             ignores_release_signatures: self.name.ends_with("ignore-signature"),
         };
@@ -163,7 +184,8 @@ impl Case {
 
     /// What arrived: the digest under each repository and tag.
     pub fn target(self) -> BTreeMap<(String, String), Digest> {
-        let text = String::from_utf8(read(&self.folder().join("target.txt"))).unwrap();
+        let text = read(&self.folder().join("target.txt"));
+        let text = String::from_utf8_lossy(&text).into_owned();
         let lines = text.lines().filter_map(|line| {
             let mut words = line.split_whitespace();
             let (repository, tag) = (words.next()?.to_owned(), words.next()?.to_owned());
@@ -174,6 +196,102 @@ impl Case {
 }
 
 fn release_keys() -> ReleaseKeys {
-    let armoured = String::from_utf8(read(&data().join("release-key.asc"))).unwrap();
-    ReleaseKeys::parse(&armoured).unwrap()
+    let armoured = read(&data().join("release-key.asc"));
+    let keys = ReleaseKeys::parse(&String::from_utf8_lossy(&armoured));
+    keys.unwrap_or_else(|error| panic!("release-key.asc: {error}"))
+}
+
+/// The digest of `ops/catalog:v1`.
+const CATALOG: &str = "fc4a2da0cc65271ef470b9cfa92620f75d716faab055055000e4133c1f2da596";
+
+/// Files of a working directory.
+struct Parts(BTreeMap<String, Vec<u8>>);
+
+impl Parts {
+    fn of(case: Case) -> (Self, Structure) {
+        let mut files = BTreeMap::new();
+        for package in ["alpha", "beta", "gamma"] {
+            let bytes = read(&data().join("catalog").join(package).join("catalog.json"));
+            for folder in ["hold-operator", "operator-catalogs"] {
+                let below = if folder == "hold-operator" {
+                    "configs"
+                } else {
+                    "catalog-config/configs"
+                };
+                let path = format!("{folder}/catalog/{CATALOG}/{below}/{package}/catalog.json");
+                files.insert(path, bytes.clone());
+            }
+        }
+        let mut structure = Structure::default();
+        let mut tag = |repository: &str, tag: String, hex: &str| {
+            let digest = hex.parse().unwrap_or_else(|_| panic!("{hex} is no digest"));
+            let repository = structure
+                .repositories
+                .entry(repository.to_owned())
+                .or_default();
+            repository.tags.insert(tag, digest);
+        };
+        tag("ops/catalog", "v1".into(), CATALOG);
+        let images: serde_json::Value =
+            serde_json::from_slice(&read(&data().join("catalog/images.json")))
+                .unwrap_or_else(|error| panic!("images.json: {error}"));
+        for image in images.as_array().into_iter().flatten() {
+            let text = |name: &str| image[name].as_str().unwrap_or_default();
+            let hex = text("digest").trim_start_matches("sha256:");
+            for style in [hex.to_owned(), format!("sha256-{hex}")] {
+                tag(text("repo"), style, hex);
+            }
+        }
+        let working = case.folder().join("working-dir");
+        for path in all_files(&working) {
+            let below = path
+                .strip_prefix(&working)
+                .unwrap_or(&path)
+                .display()
+                .to_string();
+            let bytes = read(&path);
+            if let Some((filter, "digest")) = below.rsplit_once('/') {
+                let filter = filter.rsplit('/').next().unwrap_or_default().to_owned();
+                tag(
+                    "ops/catalog",
+                    filter,
+                    String::from_utf8_lossy(&bytes).trim(),
+                );
+            }
+            files.insert(below, bytes);
+        }
+        (Self(files), structure)
+    }
+}
+
+fn all_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                all_files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
+impl Evidence for Parts {
+    fn files(&self, below: &str) -> Vec<String> {
+        self.0
+            .keys()
+            .filter(|path| path.starts_with(below))
+            .cloned()
+            .collect()
+    }
+
+    fn file(&mut self, path: &str, _: u64) -> std::io::Result<Option<Vec<u8>>> {
+        Ok(self.0.get(path).cloned())
+    }
+
+    fn blob(&mut self, _: &Digest, _: u64) -> std::io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
 }

@@ -133,6 +133,12 @@ impl ImageSet {
         }
     }
 
+    /// Whether it asks for charts.
+    pub fn has_charts(&self) -> bool {
+        let helm = &self.mirror.helm;
+        !helm.repositories.is_empty() || !helm.local.is_empty()
+    }
+
     /// Every chart, of repositories and local ones.
     pub fn charts(&self) -> impl Iterator<Item = &model::Chart> {
         let helm = &self.mirror.helm;

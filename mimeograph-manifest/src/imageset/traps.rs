@@ -68,9 +68,8 @@ impl Search<'_> {
         let releases = mirror.platform.as_ref().is_some_and(|platform| {
             platform.graph || platform.release.is_some() || !platform.channels.is_empty()
         });
-        let charts = !mirror.helm.local.is_empty() || !mirror.helm.repositories.is_empty();
         if !releases
-            && !charts
+            && !self.imageset.has_charts()
             && mirror.operators.is_empty()
             && mirror.additional_images.is_empty()
         {

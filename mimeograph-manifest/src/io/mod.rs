@@ -16,6 +16,7 @@ pub mod oc_mirror;
 mod open;
 pub mod process;
 pub mod random;
+pub mod release_keys;
 #[cfg(feature = "s3")]
 pub mod s3;
 pub mod store;

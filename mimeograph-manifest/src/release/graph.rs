@@ -81,8 +81,12 @@ impl Graph {
     pub fn wanted(&self, channel: &ReleaseChannel) -> Wanted {
         let mut findings = Vec::new();
         let (lowest, highest) = (
-            self.nodes.iter().min_by(by_version),
-            self.nodes.iter().max_by(by_version),
+            self.nodes
+                .iter()
+                .min_by(|one, other| one.version.cmp(&other.version)),
+            self.nodes
+                .iter()
+                .max_by(|one, other| one.version.cmp(&other.version)),
         );
         let (Some(lowest), Some(highest)) = (lowest, highest) else {
             findings.push(Finding::new(
@@ -195,10 +199,6 @@ impl Graph {
     }
 }
 
-fn by_version(one: &&Node, other: &&Node) -> std::cmp::Ordering {
-    one.version.cmp(&other.version)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,11 +218,11 @@ mod tests {
         .unwrap()
     }
 
-    fn text(value: &str) -> Option<Text> {
-        Some(Text {
+    fn text(value: &str) -> Text {
+        Text {
             value: value.into(),
             ..Text::default()
-        })
+        }
     }
 
     fn versions(channel: &ReleaseChannel) -> (Vec<String>, usize) {
@@ -250,23 +250,26 @@ mod tests {
         };
         assert_eq!(versions(&full), (strings(&["4.9.2", "4.9.9", "4.9.10"]), 0));
         assert_eq!(
-            versions(&channel(text("4.9.9"), None)),
+            versions(&channel(Some(text("4.9.9")), None)),
             (strings(&["4.9.9", "4.9.10"]), 0)
         );
         assert_eq!(
-            versions(&channel(None, text("4.9.9"))),
+            versions(&channel(None, Some(text("4.9.9")))),
             (strings(&["4.9.2", "4.9.9"]), 0)
         );
-        assert_eq!(versions(&channel(text("4.9.3"), None)).1, 1);
-        assert_eq!(versions(&channel(text("4.9.2"), text("4.9.11"))).1, 1);
+        assert_eq!(versions(&channel(Some(text("4.9.3")), None)).1, 1);
+        assert_eq!(
+            versions(&channel(Some(text("4.9.2")), Some(text("4.9.11")))).1,
+            1
+        );
     }
 
     #[test]
     fn the_shortest_path_is_found_or_missed_aloud() {
         let shortest = |min: &str| ReleaseChannel {
             range: Range {
-                min: text(min),
-                max: text("4.9.10"),
+                min: Some(text(min)),
+                max: Some(text("4.9.10")),
             },
             shortest_path: true,
             ..ReleaseChannel::default()

@@ -4,10 +4,12 @@
 use std::io::Read as _;
 
 use pgp::composed::{Deserializable as _, Message, SignedPublicKey};
+use pgp::ser::Serialize;
 use pgp::types::{KeyDetails as _, VerifyingKey};
 use serde::Deserialize;
 
 use crate::digest::Digest;
+use crate::failure::{ErrorId, Fault};
 use crate::limits;
 
 /// The keys that `oc-mirror` trusts by itself (main: release/cincinnati.go): Red Hat's.
@@ -45,6 +47,12 @@ pub enum SignatureError {
     Text(String),
 }
 
+impl Fault for SignatureError {
+    fn id(&self) -> ErrorId {
+        ErrorId::KeyInvalid
+    }
+}
+
 #[derive(Deserialize)]
 struct Text {
     critical: Critical,
@@ -69,6 +77,19 @@ struct Identity {
     docker_reference: String,
 }
 
+/// Keys in a row.
+struct AllKeys<'a>(&'a [SignedPublicKey]);
+
+impl Serialize for AllKeys<'_> {
+    fn to_writer<W: std::io::Write>(&self, writer: &mut W) -> pgp::errors::Result<()> {
+        self.0.iter().try_for_each(|key| key.to_writer(writer))
+    }
+
+    fn write_len(&self) -> usize {
+        self.0.iter().map(Serialize::write_len).sum()
+    }
+}
+
 impl ReleaseKeys {
     /// Red Hat's.
     pub fn red_hat() -> Result<Self, SignatureError> {
@@ -84,6 +105,26 @@ impl ReleaseKeys {
             return Err(SignatureError::Keys("it is empty".into()));
         }
         Ok(Self(keys))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them as one armoured block: of several blocks in a file, `oc-mirror` reads only the first.
+    pub fn to_armoured(&self) -> Result<Vec<u8>, SignatureError> {
+        let mut armoured = Vec::new();
+        let all = AllKeys(&self.0);
+        pgp::armor::write(
+            &all,
+            pgp::armor::BlockType::PublicKey,
+            &mut armoured,
+            None,
+            true,
+        )
+        .map_err(|error| SignatureError::Keys(error.to_string()))?;
+        Ok(armoured)
     }
 
     /// Adds others.

@@ -5,6 +5,7 @@
 //! the same rule. What the image set came to is signed in the inventory, by name and version.
 
 mod additional;
+mod charts;
 pub mod evidence;
 mod operators;
 mod releases;
@@ -21,6 +22,9 @@ use crate::inventory::{Before, Structure};
 use crate::manifest::Generation;
 use crate::release::ReleaseKeys;
 use evidence::Evidence;
+
+/// `oc-mirror`'s flag for releases without signatures, as `producer.flags` has it.
+pub const IGNORE_RELEASE_SIGNATURE: &str = "ignore-release-signature";
 
 /// What an image set came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,9 +162,12 @@ pub struct Question<'a> {
     pub failed: &'a [String],
     /// What the bundles brought that this one builds on.
     pub before: &'a Before,
+    /// The images that `oc-mirror` says it copied, where the image set names charts: nothing else tells which images those
+    /// have.
+    pub copied: &'a [String],
     /// The keys that releases must be signed with.
     pub release_keys: &'a ReleaseKeys,
-    /// Whether `oc-mirror` was told to take releases without signatures (`--ignore-release-signature`).
+    /// Whether `oc-mirror` was told to take releases without signatures ([`IGNORE_RELEASE_SIGNATURE`]).
     pub ignores_release_signatures: bool,
 }
 
@@ -213,6 +220,8 @@ pub fn judge(question: &Question<'_>, evidence: &mut dyn Evidence) -> Result<Jud
         wish.releases = releases::resolve(question, evidence, &mut found)?;
         wish.graph = releases::graph(question, &mut found);
         wish.operators = operators::resolve(question, evidence, &mut found, &mut hints)?;
+        wish.charts = charts::resolve(question, evidence, &mut found, &mut hints)?;
+        wish.chart_images = charts::images(question, &wish, &mut found);
     }
     Ok(Judgement {
         wish,

@@ -117,6 +117,18 @@ impl Config {
         Ok(&self.artefacts.extra_files)
     }
 
+    /// The keys that releases are signed with, all of which are there.
+    pub fn release_keys(&self) -> Result<&[AbsolutePath], ConfigError> {
+        let field = Field::named("mirror.releaseKeys");
+        for (index, file) in self.mirror.release_keys.iter().enumerate() {
+            if !file.is_file() {
+                let remedy = "put the armoured OpenPGP key there, or take it out of the list";
+                return Err(self.absent(&field.index(index), file, remedy, ErrorId::KeyMissing));
+            }
+        }
+        Ok(&self.mirror.release_keys)
+    }
+
     /// The credentials' file for registries, where one is configured.
     pub fn auth_file(&self) -> Result<Option<&AbsolutePath>, ConfigError> {
         match &self.mirror.oc_mirror.auth_file {

@@ -53,6 +53,8 @@ pub struct Mirror {
     pub target: Option<RegistryUri>,
     /// `localDir`: where the files that an image set names must lie, on both sides.
     pub local_dir: AbsolutePath,
+    /// `releaseKeys`: armoured OpenPGP keys that releases are signed with; [`Config::release_keys`] are those that are there.
+    pub release_keys: Vec<AbsolutePath>,
     /// `ocMirror`
     pub oc_mirror: OcMirrorSettings,
 }

@@ -74,6 +74,7 @@ part! {
         #[serde(rename = "targetRegistryURI")]
         target_registry_uri: Scalar,
         local_dir: Scalar,
+        release_keys: Vec<Scalar>,
         oc_mirror: RawOcMirror,
     }
 }

@@ -115,6 +115,9 @@ impl Check<'_> {
             local_dir: self
                 .path("mirror.localDir", raw.local_dir)?
                 .unwrap_or_else(|| AbsolutePath::known("/mimeograph/local")),
+            release_keys: self.list("mirror.releaseKeys", raw.release_keys, |text| {
+                AbsolutePath::resolve(text, self.source.folder())
+            })?,
             oc_mirror: self.oc_mirror(raw.oc_mirror.unwrap_or_default())?,
         })
     }

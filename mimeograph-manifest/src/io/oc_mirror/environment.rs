@@ -10,6 +10,9 @@ use crate::failure::{ErrorId, Fault};
 /// A `PATH` that every Linux understands.
 pub(super) const PLAIN_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Names the file of the key that `oc-mirror` checks releases with, instead of Red Hat's.
+pub const RELEASE_KEY: &str = "OCP_SIGNATURE_VERIFICATION_PK";
+
 /// Variables that pass as they are, where they are set.
 const PASSED: &[&str] = &[
     "HTTP_PROXY",
@@ -31,7 +34,7 @@ const PASSED_PATHS: &[&str] = &[
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "CONTAINERS_REGISTRIES_CONF",
-    "OCP_SIGNATURE_VERIFICATION_PK",
+    RELEASE_KEY,
 ];
 
 /// Variables that we set ourselves.

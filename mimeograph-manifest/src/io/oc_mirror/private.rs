@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::failure::{ErrorId, Fault};
 
 use super::auth::Credentials;
-use super::environment::Surroundings;
+use super::environment::{RELEASE_KEY, Surroundings};
 use super::port::Port;
 
 const HOME: &str = "1";
@@ -32,6 +32,7 @@ const SETTINGS: &[&str] = &[
 pub struct PrivateDir {
     path: PathBuf,
     registries: Option<PathBuf>,
+    release_keys: Option<PathBuf>,
 }
 
 /// What depends on the run.
@@ -66,6 +67,7 @@ impl PrivateDir {
         let dir = Self {
             path,
             registries: None,
+            release_keys: None,
         };
         dir.furnish(credentials, around).map_err(failed)?;
         Ok(dir)
@@ -149,6 +151,17 @@ impl PrivateDir {
         self.path.join(TEMPORARY)
     }
 
+    /// Makes `armoured` the keys that `oc-mirror` checks releases with.
+    pub fn set_release_keys(&mut self, armoured: &[u8]) -> Result<(), PrivateError> {
+        let file = self.path.join(CREDENTIALS).join("release-keys.asc");
+        write_secret(&file, armoured).map_err(|source| PrivateError::Create {
+            path: file.clone(),
+            source,
+        })?;
+        self.release_keys = Some(file);
+        Ok(())
+    }
+
     /// An empty folder, to work in or to run a rehearsal in.
     pub fn work(&self) -> PathBuf {
         self.path.join(WORK)
@@ -189,6 +202,9 @@ impl PrivateDir {
         }
         if let Some(file) = &self.registries {
             ours.push(("CONTAINERS_REGISTRIES_CONF", file.into()));
+        }
+        if let Some(file) = &self.release_keys {
+            ours.push((RELEASE_KEY, file.into()));
         }
         if let Some(cache) = run.cache {
             ours.push(("OC_MIRROR_CACHE", cache.into()));

@@ -7,6 +7,8 @@ use super::log::{Level, LogLine, cut};
 
 /// Texts that are kept from the beginning and from the end, of each kind.
 const KEPT: usize = 100;
+/// Copied images that are kept.
+const COPIED: usize = 50_000;
 /// Failed images that are kept.
 const FAILED: usize = 5_000;
 /// Longest text that is kept, in bytes.
@@ -131,6 +133,8 @@ pub struct LogSummary {
     pub is_dry_run: bool,
     /// The results (v2).
     pub tallies: Vec<Tally>,
+    /// Images that were copied (v2), the first of them, as the log names them.
+    pub copied: Vec<String>,
     /// Images that failed (v2), the first of them.
     pub failed: Vec<FailedImage>,
     /// Errors that are not about one image: a failed collection, an invalid image set, no space.
@@ -228,6 +232,11 @@ impl LogSummary {
             self.has_results = true;
         } else if text.contains("list of all images for mirroring in") {
             self.is_dry_run = true;
+        } else if let Some((_, copied)) = text.split_once("Success copying ") {
+            let name = copied.split_whitespace().next().unwrap_or_default();
+            if self.copied.len() < COPIED {
+                self.copied.push(cut(name, TEXT_SIZE).to_owned());
+            }
         } else if let Some(tally) = Tally::parse(text).filter(|_| self.tallies.len() < KEPT) {
             self.tallies.push(tally);
         }
