@@ -33,6 +33,8 @@ mod deliver;
 
 mod load;
 
+mod resources;
+
 // what holds them together, and what they stand on
 mod oc_mirror;
 pub mod populate;

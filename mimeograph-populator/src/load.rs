@@ -1,5 +1,6 @@
 //! Verified bundle -> `oc-mirror`, disk to mirror -> judged -> every destination asked for its digest.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,6 +27,7 @@ use crate::deliver;
 use crate::oc_mirror::DiskToMirror;
 use crate::registries;
 use crate::registry::{Mapped, Registry, Tls, Wanted, parse_mapping};
+use crate::resources;
 use crate::verified::VerifiedBundle;
 
 /// Between SIGTERM and SIGKILL.
@@ -57,6 +59,8 @@ pub struct Loaded {
     pub rebuilt: usize,
     /// Where the generated cluster resources were put.
     pub resources: Option<PathBuf>,
+    /// What of them is kept apart, and why.
+    pub kept_apart: Vec<String>,
     /// `oc-mirror`'s exit status.
     pub status: i32,
 }
@@ -79,6 +83,16 @@ pub enum LoadError {
     /// `oc-mirror` did not say where things go.
     #[error("`oc-mirror` computed no destinations for this bundle")]
     NoDestinations,
+    /// It computed none for images that the signed inventory says were asked for.
+    #[error(
+        "`oc-mirror` has no destination for {count} of the images that the image set asks for, {first} for one"
+    )]
+    LeftOut {
+        /// How many.
+        count: usize,
+        /// One of them.
+        first: String,
+    },
     /// It computed one for an image that was not signed.
     #[error(
         "`oc-mirror` would take `{repository}:{tag}` from its cache, which no signed inventory names"
@@ -100,7 +114,7 @@ impl Fault for LoadError {
         Some(
             match self {
                 Self::Target { .. } => "look at the log above; the bundle counts as not applied, and is loaded again by the next run",
-                Self::NoDestinations | Self::Unsigned { .. } => {
+                Self::NoDestinations | Self::LeftOut { .. } | Self::Unsigned { .. } => {
                     "compare the versions of `oc-mirror` on both sides; the bundle counts as not applied"
                 }
             }
@@ -128,15 +142,20 @@ impl Loader<'_> {
             .archives()
             .join("working-dir")
             .join("cluster-resources");
-        let resources = deliver::keep_resources(&generated, &resources_to)?;
+        // The dry run writes them again as if everything had been copied, so they are taken away before it.
+        let aside = bundle.resources();
+        deliver::keep_resources(&generated, &aside)?;
         let (confirmed, rebuilt) = match bundle.generation() {
             Generation::V2 => (self.confirm(bundle)?, 0),
             Generation::V1 => self.confirm_v1(bundle)?,
         };
+        let wish = &bundle.inventory().wish;
+        let (resources, kept_apart) = resources::publish(&aside, &resources_to, wish)?;
         Ok(Loaded {
             confirmed,
             rebuilt,
             resources,
+            kept_apart,
             status,
         })
     }
@@ -225,6 +244,17 @@ impl Loader<'_> {
         }
         if wanted.is_empty() && lacks.is_empty() {
             return Err(LoadError::NoDestinations.into());
+        }
+        // What it leaves out without a word has no destination.
+        let going: BTreeSet<_> = wanted
+            .iter()
+            .map(|destination| destination.digest)
+            .collect();
+        let asked_for = bundle.inventory().wish.digests();
+        if let Some(left_out) = asked_for.difference(&going).next() {
+            let count = asked_for.difference(&going).count();
+            let first = left_out.to_oci();
+            return Err(LoadError::LeftOut { count, first }.into());
         }
         Ok(wanted)
     }

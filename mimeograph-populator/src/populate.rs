@@ -66,6 +66,8 @@ pub struct Applied {
     pub incomplete: usize,
     /// Where the cluster resources are.
     pub resources: Option<PathBuf>,
+    /// What of them is kept apart, because it would mislead a cluster.
+    pub kept_apart: Vec<String>,
 }
 
 /// A bundle that is waited for.
@@ -349,6 +351,7 @@ impl Run<'_> {
             rebuilt: result.rebuilt,
             incomplete: manifest.incomplete.len(),
             resources: result.resources,
+            kept_apart: result.kept_apart,
         };
         for lack in &manifest.incomplete {
             tracing::error!(

@@ -322,6 +322,11 @@ impl VerifiedBundle {
         self.staging.join("3")
     }
 
+    /// Where cluster resources wait until the load is confirmed.
+    pub fn resources(&self) -> PathBuf {
+        self.staging.join("5")
+    }
+
     /// The image set, byte for byte as it was signed.
     pub fn imageset_bytes(&self) -> &[u8] {
         &self.small.imageset_bytes
