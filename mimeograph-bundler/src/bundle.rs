@@ -218,7 +218,8 @@ impl Run<'_> {
             ignores_release_signatures: ignores_release_signatures(&producer),
             before: &earlier,
         });
-        if let Err(failure) = checked {
+        let left_out = run.as_ref().and_then(|run| run.left_out.clone());
+        if let Some(failure) = checked.err().or_else(|| left_out.map(Failure::from)) {
             start.set_back()?;
             idle(journal)?;
             return Err(failure);

@@ -131,6 +131,8 @@ pub struct MirroredRun {
     pub incomplete: Vec<Incomplete>,
     /// The images that were copied, where the image set names charts.
     pub copied: Vec<String>,
+    /// What was left out by its own word: the run is good for nothing but to be judged.
+    pub left_out: Option<OutcomeError>,
     /// `oc-mirror`'s exit status.
     pub status: i32,
 }
@@ -236,6 +238,17 @@ impl Start<'_> {
             Outcome::Clean => None,
             Outcome::NothingToDo => return Ok(None),
             Outcome::Partial(partial) if self.may_go_on(partial) => Some(partial),
+            // It says what it left out, but not where the image set asks for it: the archives tell that.
+            Outcome::Partial(partial) if partial.status == 0 && partial.failed.is_empty() => {
+                let judged = self.archives(None, Vec::new());
+                return match (judged, outcome.error()) {
+                    (Ok(run), Some(error)) => Ok(Some(MirroredRun {
+                        left_out: Some(error),
+                        ..run
+                    })),
+                    _ => Err(self.failed(&outcome)),
+                };
+            }
             _ => return Err(self.failed(&outcome)),
         };
         let copied = if self.imageset.has_charts() {
@@ -310,6 +323,7 @@ impl Start<'_> {
             contents,
             incomplete,
             copied,
+            left_out: None,
             status: 0,
         })
     }
