@@ -19,7 +19,7 @@ use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::{self, Generation, Manifest, Producer, Role};
 use mimeograph_manifest::name::{FileName, Sequence, StreamId};
 use mimeograph_manifest::release::ReleaseKeys;
-use mimeograph_manifest::wish::IGNORE_RELEASE_SIGNATURE;
+use mimeograph_manifest::wish::ignores_release_signatures;
 
 use crate::head::Published;
 use crate::inspect::Candidate;
@@ -215,7 +215,7 @@ impl Run<'_> {
             incomplete: run.as_ref().map_or(&[], |run| &run.incomplete),
             copied: run.as_ref().map_or(&[], |run| &run.copied),
             release_keys: &self.release_keys,
-            ignores_release_signatures: ignores_release_signatures(&producer),
+            ignores_release_signatures: ignores_release_signatures(&producer.flags),
             before: &earlier,
         });
         let left_out = run.as_ref().and_then(|run| run.left_out.clone());
@@ -315,7 +315,7 @@ impl Run<'_> {
             incomplete: &mirrored.incomplete,
             copied: &mirrored.copied,
             release_keys: &self.release_keys,
-            ignores_release_signatures: ignores_release_signatures(&mirrored.producer),
+            ignores_release_signatures: ignores_release_signatures(&mirrored.producer.flags),
             before: &earlier,
         })?
         .to_bytes()?;
@@ -479,11 +479,6 @@ impl Run<'_> {
     fn front(&self) -> &Front {
         self.request.front
     }
-}
-
-fn ignores_release_signatures(producer: &Producer) -> bool {
-    let mut flags = producer.flags.iter();
-    flags.any(|flag| flag == IGNORE_RELEASE_SIGNATURE)
 }
 
 /// Major and minor number in what an `oc-mirror` called itself.

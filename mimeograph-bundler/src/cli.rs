@@ -18,6 +18,7 @@ use crate::check::check;
 use crate::keygen::keygen;
 use crate::list;
 use crate::mirror::PartialRuns;
+use crate::plan;
 
 /// Mirrors what an image set asks for, cuts it into chunks, signs the list of them, and puts all into a store.
 #[derive(Debug, Parser)]
@@ -42,6 +43,8 @@ enum Command {
     },
     /// Say whether config, keys, oc-mirror, store, space and clock are fit; change nothing
     Check,
+    /// Say what a run would mirror and what cannot be met, by oc-mirror's dry run; change nothing
+    Plan,
     /// Make a pair of keys
     Keygen {
         /// The directory to write signing.pem and signing.pub.pem to
@@ -76,6 +79,9 @@ pub fn main() -> ExitCode {
         } => run("run", &|front| run_once(front, allow_partial, full)),
         Command::Check => run("check", &|front| {
             check(&front.config()?, front.location()).report()
+        }),
+        Command::Plan => run("plan", &|front| {
+            plan::report(&front.config()?, &interrupt::watch()?)
         }),
         Command::Keygen { out } => run("keygen", &|_| {
             let pair = keygen(&out)?;

@@ -49,6 +49,7 @@ pub mod check;
 pub mod cli;
 pub mod keygen;
 pub mod list;
+pub mod plan;
 
 pub use bundle::{Bundled, Request, bundle};
 pub use mirror::PartialRuns;

@@ -5,7 +5,7 @@
 //! read to their end, each blob against its name, come out of here.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mimeograph_manifest::archive::Contents;
@@ -63,6 +63,15 @@ impl Places {
             Some(cache) => cache.to_path_buf(),
             None => bundle_dir.join("2"),
         };
+        Self::new(bundle_dir, cache)
+    }
+
+    /// Those of a dry run, all in one folder.
+    pub fn at(folder: &Path) -> Result<Self, Failure> {
+        Self::new(folder.to_owned(), folder.join("2"))
+    }
+
+    fn new(bundle_dir: PathBuf, cache: PathBuf) -> Result<Self, Failure> {
         let places = Self {
             output: bundle_dir.join("1"),
             private: bundle_dir.join("3"),
@@ -135,6 +144,22 @@ pub struct MirroredRun {
     pub left_out: Option<OutcomeError>,
     /// `oc-mirror`'s exit status.
     pub status: i32,
+}
+
+/// What `oc-mirror` is run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Mirror,
+    DryRun,
+}
+
+impl Purpose {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Mirror => "mirror to disk",
+            Self::DryRun => "what it would mirror (dry run)",
+        }
+    }
 }
 
 /// Why there are no archives.
@@ -217,6 +242,26 @@ impl Start<'_> {
         Ok(())
     }
 
+    /// Has it say what it would do, in folders that hold nothing else, and returns what it says that is wrong.
+    pub fn rehearse(&self) -> Result<Option<OutcomeError>, Failure> {
+        attempts::run(
+            &self.config.mirror.oc_mirror,
+            self.interrupt,
+            |attempt, timeout| {
+                let (ended, summary) = self.run(attempt, timeout, Purpose::DryRun)?;
+                let (generation, minor) = (self.imageset.generation, self.oc_mirror.minor);
+                let outcome = judge(generation, minor, &ended, &summary, &[]);
+                match outcome.error() {
+                    Some(error) if outcome.is_retryable() => Err(Attempt {
+                        failure: error.into(),
+                        may_pass: true,
+                    }),
+                    error => Ok(error),
+                }
+            },
+        )
+    }
+
     fn attempt(&self, attempt: u32, timeout: Duration) -> Result<Option<MirroredRun>, Attempt> {
         self.set_back()?;
         residue::purge_uploads(&self.places.cache)?;
@@ -227,7 +272,7 @@ impl Start<'_> {
             let _ = fs::remove_file(archive);
         }
         let known = error_files::names(&self.places.output)?;
-        let (ended, summary) = self.run(attempt, timeout)?;
+        let (ended, summary) = self.run(attempt, timeout, Purpose::Mirror)?;
         let errors = match self.imageset.generation {
             Generation::V1 => Vec::new(),
             Generation::V2 => error_files::read(&self.places.output, Ours::NotAmong(&known))?,
@@ -332,6 +377,7 @@ impl Start<'_> {
         &self,
         attempt: u32,
         timeout: Duration,
+        purpose: Purpose,
     ) -> Result<(process::Ended, LogSummary), Attempt> {
         let settings = &self.config.mirror.oc_mirror;
         let around = Surroundings::of_this_process();
@@ -359,6 +405,7 @@ impl Start<'_> {
             port: &port,
             auth_file: &private.auth_file(),
             source_tls_verify: settings.source_tls_verify,
+            dry_run: purpose == Purpose::DryRun,
             attempt,
             extra: &settings.extra_args,
         };
@@ -386,7 +433,8 @@ impl Start<'_> {
         tracing::info!(
             version = self.oc_mirror.version,
             attempt = attempt + 1,
-            "oc-mirror: mirror to disk"
+            "oc-mirror: {}",
+            purpose.as_str()
         );
         let mut summary = LogSummary::default();
         let mut on_line = |line: process::Line| summary.take(&line.text);

@@ -24,6 +24,8 @@ pub struct MirrorToDisk<'a> {
     pub auth_file: &'a Path,
     /// Whether the sources' certificates are checked; else plain HTTP is tried too.
     pub source_tls_verify: bool,
+    /// Whether it is only to say what it would do (v2).
+    pub dry_run: bool,
     /// Which try this is, from 0: each later one is gentler.
     pub attempt: u32,
     /// The user's own.
@@ -71,6 +73,9 @@ impl MirrorToDisk<'_> {
         }
         if !self.source_tls_verify {
             args.push("--src-tls-verify=false".into());
+        }
+        if self.dry_run {
+            args.push("--dry-run".into());
         }
         args.extend(oc_mirror.gentler(self.attempt));
     }

@@ -10,7 +10,7 @@ use mimeograph_manifest::io::oc_mirror::probe;
 use mimeograph_manifest::manifest::Manifest;
 use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::wish::evidence::Archives;
-use mimeograph_manifest::wish::{IGNORE_RELEASE_SIGNATURE, Question, judge};
+use mimeograph_manifest::wish::{Question, ignores_release_signatures, judge};
 
 /// What is judged.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,6 @@ pub(crate) fn check<R: Read + Seek>(
     // What `oc-mirror` copied for charts was signed by name: whether it is there is judged again.
     let chart_images = inventory.wish.chart_images.iter();
     let copied: Vec<_> = chart_images.map(|image| image.reference.clone()).collect();
-    let mut flags = manifest.producer.flags.iter();
     let failed: Vec<_> = manifest
         .incomplete
         .iter()
@@ -54,7 +53,7 @@ pub(crate) fn check<R: Read + Seek>(
         before,
         copied: &copied,
         release_keys,
-        ignores_release_signatures: flags.any(|flag| flag == IGNORE_RELEASE_SIGNATURE),
+        ignores_release_signatures: ignores_release_signatures(&manifest.producer.flags),
     };
     let judgement = judge(&question, &mut Archives::new(&contents.places, readers))?;
     if !judgement.findings.is_empty() {

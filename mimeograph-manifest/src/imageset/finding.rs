@@ -63,6 +63,11 @@ impl Findings {
         self.0.iter()
     }
 
+    /// All of them.
+    pub fn into_vec(self) -> Vec<Finding> {
+        self.0
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -74,11 +79,11 @@ impl fmt::Display for Findings {
         /// Those that one line of a log can take.
         const SHOWN: usize = 5;
         for (index, finding) in self.0.iter().take(SHOWN).enumerate() {
-            write!(f, "{}{finding}", if index > 0 { "\n" } else { "" })?;
+            write!(f, "{}{finding}", if index > 0 { " | " } else { "" })?;
         }
         match self.0.len().saturating_sub(SHOWN) {
             0 => Ok(()),
-            more => write!(f, "\nand {more} more"),
+            more => write!(f, " | and {more} more"),
         }
     }
 }

@@ -20,3 +20,4 @@ pub mod release_keys;
 #[cfg(feature = "s3")]
 pub mod s3;
 pub mod store;
+pub mod working_dir;

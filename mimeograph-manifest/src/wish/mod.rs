@@ -8,6 +8,7 @@ mod additional;
 mod charts;
 pub mod evidence;
 mod operators;
+pub mod plan;
 mod releases;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,11 @@ use evidence::Evidence;
 
 /// `oc-mirror`'s flag for releases without signatures, as `producer.flags` has it.
 pub const IGNORE_RELEASE_SIGNATURE: &str = "ignore-release-signature";
+
+/// Whether a producer's flags say so.
+pub fn ignores_release_signatures(flags: &[String]) -> bool {
+    flags.iter().any(|flag| flag == IGNORE_RELEASE_SIGNATURE)
+}
 
 /// What an image set came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

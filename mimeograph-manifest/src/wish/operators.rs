@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::Evidence;
+use super::plan::PlannedCatalog;
 use super::{Catalog, Package, Question, WishError, read};
 use crate::catalog::{self, Rule, Selected, filter_id, pinned, select};
 use crate::digest::Digest;
@@ -22,6 +23,8 @@ struct Search<'a> {
     wish: &'a Operator,
     found: &'a mut Vec<Finding>,
     hints: &'a mut Vec<String>,
+    /// The selection could not be made, and the whole catalogue is looked at for the reason.
+    reads_whole: bool,
 }
 
 /// Where a catalogue's data lies, and what it is published as.
@@ -44,13 +47,111 @@ pub(super) fn resolve(
             wish,
             found,
             hints,
+            reads_whole: false,
         };
         catalogs.extend(search.catalog(evidence)?);
     }
     Ok(catalogs)
 }
 
+/// What a dry run selected of each catalogue. It was made in an empty directory, so what lies there is of this run.
+pub(super) fn planned(
+    question: &Question<'_>,
+    evidence: &mut dyn Evidence,
+    found: &mut Vec<Finding>,
+    hints: &mut Vec<String>,
+) -> Result<Vec<PlannedCatalog>, WishError> {
+    let mut catalogs = Vec::new();
+    for wish in &question.imageset.mirror.operators {
+        let mut search = Search {
+            question,
+            wish,
+            found,
+            hints,
+            reads_whole: false,
+        };
+        catalogs.extend(search.planned(evidence)?);
+    }
+    Ok(catalogs)
+}
+
 impl Search<'_> {
+    fn planned(
+        &mut self,
+        evidence: &mut dyn Evidence,
+    ) -> Result<Option<PlannedCatalog>, WishError> {
+        let name = self.wish.catalog.clone();
+        let folder = self.folder();
+        let paths = evidence.files(&folder);
+        let hex = |path: &String| path.strip_prefix(&folder)?.split('/').next()?.parse().ok();
+        let sources: BTreeSet<Digest> = paths.iter().filter_map(hex).collect();
+        let filtered = |source: &Digest| {
+            let filters = [pinned(&name, source), name.value.clone()];
+            let filters = filters.map(|catalog| filter_id(self.wish, &catalog));
+            let folders = filters.map(|filter| {
+                format!("{folder}{source}/filtered-catalogs/{filter}/catalog-config/")
+            });
+            folders
+                .into_iter()
+                .find(|below| paths.iter().any(|path| path.starts_with(below)))
+        };
+        let selection = sources
+            .iter()
+            .find_map(|source| Some((*source, filtered(source)?)));
+        let is_filtered = self.is_filtered();
+        let (source, below) = match (selection, sources.iter().next()) {
+            (Some((source, below)), _) if is_filtered => (source, below),
+            // The whole catalogue tells what could not be selected of it.
+            (_, Some(source)) => (*source, self.whole(source)),
+            (_, None) => {
+                let problem = format!("catalogue `{name}` could not be read at its source");
+                self.find(
+                    name.at,
+                    problem,
+                    "look for it in the log; correct its name, or take it out",
+                );
+                return Ok(None);
+            }
+        };
+        let Some(data) = self.data(&below, evidence)? else {
+            return Ok(None);
+        };
+        self.reads_whole = is_filtered && !below.contains("/filtered-catalogs/");
+        let published = Published {
+            data,
+            digest: source,
+            filter: None,
+        };
+        let selected = self.selected(&published);
+        let dead_packages = self.dead_packages(&published);
+        Ok(Some(PlannedCatalog {
+            reference: name.value,
+            source,
+            packages: packages(&published.data, selected),
+            dead_packages,
+        }))
+    }
+
+    /// The catalogue's folder in the working directory.
+    fn folder(&self) -> String {
+        let folder = if self.is_new() {
+            "operator-catalogs"
+        } else {
+            "hold-operator"
+        };
+        format!("{folder}/{}/", last_component(&self.wish.catalog))
+    }
+
+    /// The folder of all that the catalogue offers.
+    fn whole(&self, source: &Digest) -> String {
+        let below = if self.is_new() {
+            "catalog-config/configs"
+        } else {
+            "configs"
+        };
+        format!("{}{source}/{below}/", self.folder())
+    }
+
     fn find(&mut self, at: Place, problem: impl Into<String>, remedy: &str) {
         self.found.push(Finding::new(at, problem, remedy));
     }
@@ -93,18 +194,7 @@ impl Search<'_> {
         };
         let selected = self.selected(&published);
         let images = self.images(&published.data, &selected);
-        let packages = selected
-            .into_iter()
-            .map(|(name, channels)| {
-                let package = published.data.packages.get(&name);
-                let default_channel = package.map(|package| package.default_channel.clone());
-                let package = Package {
-                    default_channel: default_channel.unwrap_or_default(),
-                    channels,
-                };
-                (name, package)
-            })
-            .collect();
+        let packages = packages(&published.data, selected);
         let dead_packages = self.dead_packages(&published);
         Ok(Some(Catalog {
             reference: name.value,
@@ -119,9 +209,14 @@ impl Search<'_> {
         }))
     }
 
+    /// From 4.18 on.
+    fn is_new(&self) -> bool {
+        self.question.style() == TagStyle::Algorithm
+    }
+
     fn is_filtered(&self) -> bool {
-        let is_new = self.question.style() == TagStyle::Algorithm;
-        is_new && !(self.wish.full && self.wish.packages().is_empty())
+        let is_whole = self.reads_whole || self.wish.full && self.wish.packages().is_empty();
+        self.is_new() && !is_whole
     }
 
     fn published(
@@ -130,20 +225,8 @@ impl Search<'_> {
         source: Digest,
         evidence: &mut dyn Evidence,
     ) -> Result<Option<Published>, WishError> {
-        let is_new = self.question.style() == TagStyle::Algorithm;
-        let folder = if is_new {
-            "operator-catalogs"
-        } else {
-            "hold-operator"
-        };
-        let base = format!("{folder}/{}/{source}", last_component(&self.wish.catalog));
         if !self.is_filtered() {
-            let configs = if is_new {
-                format!("{base}/catalog-config/")
-            } else {
-                format!("{base}/configs/")
-            };
-            let data = self.data(&configs, evidence)?;
+            let data = self.data(&self.whole(&source), evidence)?;
             return Ok(data.map(|data| Published {
                 data,
                 digest: source,
@@ -153,7 +236,7 @@ impl Search<'_> {
         let name = &self.wish.catalog;
         for catalog in [pinned(name, &source), name.value.clone()] {
             let filter = filter_id(self.wish, &catalog);
-            let base = format!("{base}/filtered-catalogs/{filter}");
+            let base = format!("{}{source}/filtered-catalogs/{filter}", self.folder());
             let path = format!("{base}/digest");
             let Some(digest) = read(evidence, &path, 1024)? else {
                 continue;
@@ -236,11 +319,7 @@ impl Search<'_> {
         let selected = if self.is_filtered() {
             everything(data)
         } else {
-            let rule = if self.question.style() == TagStyle::Algorithm {
-                Rule::New
-            } else {
-                Rule::Old
-            };
+            let rule = if self.is_new() { Rule::New } else { Rule::Old };
             select(data, self.wish, rule).unwrap_or_else(|problem| {
                 self.find(
                     self.wish.catalog.at,
@@ -359,7 +438,7 @@ impl Search<'_> {
         if name.is_empty() || is_there(name) {
             return;
         }
-        if self.is_filtered() || default.is_some() {
+        if self.is_new() || default.is_some() {
             self.find(
                 default.map_or(wish.name.at, |default| default.at),
                 format!(
@@ -452,7 +531,7 @@ impl Search<'_> {
 
     /// Up to 4.17 the cluster is offered every package of the catalogue, whether its images travelled or not.
     fn dead_packages(&mut self, published: &Published) -> u64 {
-        if self.is_filtered() || self.wish.packages().is_empty() {
+        if self.is_new() || self.wish.packages().is_empty() {
             return 0;
         }
         let named: BTreeSet<&str> = self
@@ -482,6 +561,19 @@ impl Search<'_> {
         }
         dead.len() as u64
     }
+}
+
+fn packages(data: &catalog::Catalog, selected: Selected) -> BTreeMap<String, Package> {
+    let packages = selected.into_iter().map(|(name, channels)| {
+        let package = data.packages.get(&name);
+        let default_channel = package.map(|package| package.default_channel.clone());
+        let package = Package {
+            default_channel: default_channel.unwrap_or_default(),
+            channels,
+        };
+        (name, package)
+    });
+    packages.collect()
 }
 
 /// Everything that a filtered catalogue holds was selected.

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::Evidence;
+use super::plan::PlannedRelease;
 use super::{Component, Question, Release, Resolved, WishError, read};
 use crate::digest::Digest;
 use crate::imageset::model::{Place, Platform};
@@ -56,6 +57,38 @@ pub(super) fn resolve(
     let mut releases = Vec::new();
     for wanted in wanted {
         releases.extend(search.release(&wanted)?);
+    }
+    Ok(releases)
+}
+
+/// The releases that a dry run found, each with a signature of its own.
+pub(super) fn planned(
+    question: &Question<'_>,
+    evidence: &mut dyn Evidence,
+    found: &mut Vec<Finding>,
+) -> Result<Vec<PlannedRelease>, WishError> {
+    let Some(platform) = &question.imageset.mirror.platform else {
+        return Ok(Vec::new());
+    };
+    let mut search = Search {
+        question,
+        evidence,
+        found,
+        signed: BTreeMap::new(),
+    };
+    let wanted = search.wanted(platform)?;
+    if !question.ignores_release_signatures {
+        search.read_signatures()?;
+    }
+    let mut releases = Vec::new();
+    for wanted in wanted {
+        if search.signed_tag(&wanted).is_some() {
+            releases.push(PlannedRelease {
+                version: wanted.name,
+                architecture: wanted.architecture,
+                digest: wanted.digest,
+            });
+        }
     }
     Ok(releases)
 }

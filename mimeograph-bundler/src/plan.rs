@@ -1,0 +1,213 @@
+//! What a run would mirror, by `oc-mirror`'s own dry run in an empty private folder; nothing else is changed.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mimeograph_manifest::failure::Failure;
+use mimeograph_manifest::imageset::{Findings, ImageSetError};
+use mimeograph_manifest::inventory::{Before, Inventory, Structure};
+use mimeograph_manifest::io::config::Config;
+use mimeograph_manifest::io::console::Report;
+use mimeograph_manifest::io::disk;
+use mimeograph_manifest::io::imageset::{self, ImageSetFile};
+use mimeograph_manifest::io::interrupt::Interrupt;
+use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
+use mimeograph_manifest::io::release_keys;
+use mimeograph_manifest::io::working_dir::WorkingDir;
+use mimeograph_manifest::limits;
+use mimeograph_manifest::manifest::Generation;
+use mimeograph_manifest::wish::plan::{Mapped, Plan, plan};
+use mimeograph_manifest::wish::{Question, ignores_release_signatures};
+use serde::Serialize;
+
+use crate::mirror::{Base, PartialRuns, Places, Start};
+use crate::{describe, inspect, travelling};
+
+/// Largest mapping of a dry run, in bytes.
+const MAPPING_SIZE: u64 = 256 << 20;
+
+/// What is printed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Planned {
+    #[serde(flatten)]
+    plan: Plan,
+    /// The images that would be mirrored.
+    images: usize,
+    /// Those of them that the stream does not have yet, by repository and tag (and digest, where one is named).
+    new_images: usize,
+}
+
+/// A folder of digits in `bundleDir`, removed when dropped.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "failed to remove a private folder");
+        }
+    }
+}
+
+/// Plans.
+pub fn report(config: &Config, interrupt: &Interrupt) -> Result<Report, Failure> {
+    let file = imageset::read(config)?;
+    let ImageSetFile {
+        bytes, imageset, ..
+    } = &file;
+    travelling::local_files(imageset, &config.mirror.local_dir)?;
+    let bundle_dir = config.artefacts.bundle_dir.to_path_buf();
+    disk::create_folder(&bundle_dir, 0o755)?;
+    let oc_mirror = OcMirror::probe(&config.mirror.oc_mirror.path, &bundle_dir, interrupt)?;
+    oc_mirror.require(imageset.generation)?;
+    inspect::refuse_traps(config, imageset, &oc_mirror).map_err(|error| file.wrong(error))?;
+    if imageset.generation == Generation::V1 {
+        let text = "nothing is known to be wrong; v1 cannot say before what it will mirror";
+        return Ok(Report::new("planned", text));
+    }
+    let folder = Folder(bundle_dir.join(format!("9{:010}", std::process::id())));
+    disk::create_folder(&folder.0, 0o700)?;
+    let places = Places::at(&folder.0)?;
+    let keys = release_keys::read(config)?;
+    let start = Start {
+        config,
+        places: &places,
+        oc_mirror: &oc_mirror,
+        bytes,
+        imageset,
+        base: Base::Nothing,
+        release_keys: &keys,
+        interrupt,
+        partial: PartialRuns::Refuse,
+    };
+    let error = start.rehearse()?;
+    let producer = describe::producer(config, &oc_mirror, imageset.generation);
+    let question = Question {
+        imageset,
+        structure: &Structure::default(),
+        minor: oc_mirror.minor,
+        failed: &[],
+        before: &Before::default(),
+        copied: &[],
+        release_keys: &keys,
+        ignores_release_signatures: ignores_release_signatures(&producer.flags),
+    };
+    let plan = plan(&question, &mut WorkingDir::below(&places.output))?;
+    let mapped = mapping(&places.output)?;
+    let planned = Planned::of(
+        plan,
+        &mapped,
+        newest(&config.artefacts.metadata_dir)?.as_ref(),
+    );
+    let text = planned.text();
+    let report = Report::new("planned", text).with(&planned)?;
+    let findings = Findings::new(planned.plan.findings);
+    if !findings.is_empty() {
+        return Ok(report.but(file.wrong(ImageSetError::Unsatisfied(findings))));
+    }
+    // It may know of something that is not judged here.
+    Ok(match error {
+        Some(error) => report.but(error),
+        None => report,
+    })
+}
+
+fn mapping(output: &Path) -> Result<Vec<Mapped>, Failure> {
+    let path = output.join("working-dir/dry-run/mapping.txt");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let bytes = disk::read_bounded(&path, MAPPING_SIZE)?;
+    Ok(Mapped::parse(&String::from_utf8_lossy(&bytes)))
+}
+
+/// The newest inventory that is kept here.
+fn newest(metadata: &Path) -> Result<Option<Inventory>, Failure> {
+    let Ok(entries) = fs::read_dir(metadata.join("inventories")) else {
+        return Ok(None);
+    };
+    let files: BTreeSet<_> = entries.flatten().map(|entry| entry.path()).collect();
+    let Some(file) = files.last() else {
+        return Ok(None);
+    };
+    let bytes = disk::read_bounded(file, limits::INVENTORY_SIZE)?;
+    Ok(Some(Inventory::from_bytes(&bytes)?))
+}
+
+impl Planned {
+    fn of(plan: Plan, mapped: &[Mapped], newest: Option<&Inventory>) -> Self {
+        let known = |image: &&Mapped| {
+            let structure = newest.map(|inventory| &inventory.structure);
+            let there = structure.and_then(|one| one.resolve(&image.repository, &image.tag));
+            there.is_some_and(|there| image.digest().is_none_or(|digest| digest == there))
+        };
+        let known = mapped.iter().filter(known).count();
+        Self {
+            plan,
+            images: mapped.len(),
+            new_images: mapped.len() - known,
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        let plan = &self.plan;
+        // Writing to a text cannot fail.
+        for release in &plan.releases {
+            let _ = writeln!(
+                text,
+                "release  {} {}  {}",
+                release.version,
+                release.architecture,
+                release.digest.to_oci()
+            );
+        }
+        for catalog in &plan.operators {
+            let _ = writeln!(
+                text,
+                "catalogue  {}  {}",
+                catalog.reference,
+                catalog.source.to_oci()
+            );
+            for (name, package) in &catalog.packages {
+                for (channel, bundles) in &package.channels {
+                    let mark = if *channel == package.default_channel {
+                        " (default)"
+                    } else {
+                        ""
+                    };
+                    let bundles: Vec<_> = bundles.iter().map(String::as_str).collect();
+                    let _ = writeln!(text, "  {name}  {channel}{mark}  {}", bundles.join(" "));
+                }
+            }
+            if catalog.dead_packages > 0 {
+                let _ = writeln!(
+                    text,
+                    "  and {} packages whose images do not travel",
+                    catalog.dead_packages
+                );
+            }
+        }
+        for chart in &plan.charts {
+            let _ = writeln!(
+                text,
+                "chart  {} {}  {}",
+                chart.name, chart.version, chart.from
+            );
+        }
+        let _ = writeln!(
+            text,
+            "images  {}, of which {} are new to the stream",
+            self.images, self.new_images
+        );
+        for hint in &plan.hints {
+            let _ = writeln!(text, "note  {hint}");
+        }
+        for finding in &plan.findings {
+            let _ = writeln!(text, "MISSING  {finding}");
+        }
+        text
+    }
+}
