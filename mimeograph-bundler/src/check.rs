@@ -10,7 +10,7 @@ use mimeograph_manifest::io::location::StoreLocation;
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::io::{clock, keys};
 
-use crate::{seal, travelling};
+use crate::{inspect, seal, travelling};
 
 /// Looks at image set, key, `oc-mirror`, folders, store and clock.
 pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Checks {
@@ -22,7 +22,13 @@ pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Check
         Ok((format!("key id {}", key.public().id()), ()))
     });
     let generation = imageset.as_ref().map(|imageset| imageset.generation);
-    checks.oc_mirror(config, generation);
+    let oc_mirror = checks.oc_mirror(config, generation);
+    if let (Some(imageset), Some(oc_mirror)) = (&imageset, &oc_mirror) {
+        checks.run("traps", || {
+            inspect::refuse_traps(config, imageset, oc_mirror)?;
+            Ok(("none that is known".to_owned(), ()))
+        });
+    }
     checks.credentials(config);
     checks.run("travelling", || travelling(config, imageset.as_ref()));
     checks.folders(config);

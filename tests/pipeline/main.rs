@@ -19,3 +19,4 @@ mod tamper;
 mod travelling;
 mod trouble;
 mod user;
+mod wish;

@@ -99,9 +99,13 @@ impl<'n> Node<'n> {
     }
 
     fn must_be(self, path: &str, expected: &str) -> ReadError {
+        let what = match path {
+            "" => "the file".to_owned(),
+            path => format!("`{path}`"),
+        };
         ReadError::new(
             self.at(),
-            format!("`{path}` must be {expected}, not {}", self.what()),
+            format!("{what} must be {expected}, not {}", self.what()),
         )
     }
 

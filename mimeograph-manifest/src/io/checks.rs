@@ -85,7 +85,11 @@ impl Checks {
     }
 
     /// `oc-mirror`: where, which, and whether it offers what is needed.
-    pub fn oc_mirror(&mut self, config: &Config, generation: Option<Generation>) {
+    pub fn oc_mirror(
+        &mut self,
+        config: &Config,
+        generation: Option<Generation>,
+    ) -> Option<OcMirror> {
         self.run("oc-mirror", || {
             let scratch = tempfile::tempdir().map_err(|source| {
                 disk::DiskError::new(disk::Action::Create, &std::env::temp_dir(), source)
@@ -111,9 +115,9 @@ impl Checks {
                     found.version,
                     offers.join(" and ")
                 ),
-                (),
+                found,
             ))
-        });
+        })
     }
 
     /// The credentials for registries: where they come from, and whether they can be read.

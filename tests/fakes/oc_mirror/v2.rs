@@ -14,6 +14,7 @@ use crate::log::{Log, print};
 use crate::m2d;
 use crate::plan::Planned;
 use crate::release::Release;
+use crate::replay;
 use crate::settings::{Settings, umask};
 use crate::stage::Stage;
 
@@ -36,6 +37,17 @@ pub(crate) struct Run<'a> {
 pub(crate) fn run(settings: &Settings, flags: &Flags) -> u8 {
     let release = settings.release();
     let log = Log::new(release);
+    if let (Some(folder), Some(to)) = (settings.get("REPLAY"), flags.arguments.first()) {
+        return match replay::run(Path::new(folder), to) {
+            Ok(status) => status,
+            Err(error) => {
+                log.error(&format!(
+                    "the recording in {folder} cannot be played: {error}"
+                ));
+                1
+            }
+        };
+    }
     if release == Release::V4_17 {
         print(true, "\n");
         log.warn("⚠️  --v2 flag identified, flow redirected to the oc-mirror v2 version. This is Tech Preview, it is still under development and it is not production ready.");

@@ -16,7 +16,7 @@ fn an_image_set_that_is_none_is_named_by_file_and_field_before_oc_mirror_runs() 
             "",
             [
                 "imageset.yaml` cannot be used",
-                "`kind: `",
+                "the file is empty",
                 "ImageSetConfiguration",
             ],
         ),
@@ -25,7 +25,7 @@ fn an_image_set_that_is_none_is_named_by_file_and_field_before_oc_mirror_runs() 
             [
                 "imageset.yaml` cannot be used",
                 "cannot be read",
-                "invalid type: string",
+                "line 1, column 1: the file must be a group of fields",
             ],
         ),
         (
@@ -33,7 +33,7 @@ fn an_image_set_that_is_none_is_named_by_file_and_field_before_oc_mirror_runs() 
             [
                 "imageset.yaml` cannot be used",
                 "cannot be read",
-                "expected a string",
+                "line 2, column 1",
             ],
         ),
         (
@@ -41,7 +41,7 @@ fn an_image_set_that_is_none_is_named_by_file_and_field_before_oc_mirror_runs() 
             [
                 "imageset.yaml` cannot be used",
                 "cannot be read",
-                "control characters",
+                "line 1, column ",
             ],
         ),
         (

@@ -1,0 +1,31 @@
+//! A recorded run of the real one, played again: its lines, its archive, its status, and its entry in the history.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::log::print;
+
+/// Plays `folder/log` and `folder/mirror_000001.tar` into the output that `destination` names; gives the exit status.
+///
+/// The log is as it was recorded: the command first, `exit status: N` last.
+pub(crate) fn run(folder: &Path, destination: &str) -> io::Result<u8> {
+    let output = Path::new(destination.trim_start_matches("file://"));
+    let log = fs::read_to_string(folder.join("log"))?;
+    let lines: Vec<&str> = log.lines().skip(1).collect();
+    let Some((last, lines)) = lines.split_last() else {
+        return Err(io::Error::other("the recorded log is empty"));
+    };
+    let status = last.trim_start_matches("exit status: ").parse();
+    let history = output.join("working-dir/.history");
+    fs::create_dir_all(&history)?;
+    let archive = folder.join("mirror_000001.tar");
+    if archive.exists() {
+        fs::copy(archive, output.join("mirror_000001.tar"))?;
+        fs::write(history.join(".history-2026-11-23T23:24:05Z"), "recorded\n")?;
+    }
+    for line in lines {
+        print(true, &format!("{line}\n"));
+    }
+    status.map_err(io::Error::other)
+}

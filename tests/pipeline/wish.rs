@@ -1,0 +1,219 @@
+//! What `oc-mirror` leaves out or gets wrong without a word is never sealed. Each case is a recorded run of the real one.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+
+use crate::lab::{Lab, done, refused};
+
+/// Version, case, and what the error must say: the line, what is missing, and the remedy.
+const SILENT: &[(&str, &str, [&str; 2])] = &[
+    (
+        "5.2",
+        "operators-mistyped-package",
+        [
+            "line 8, column 13: package `betaa` is not there",
+            "compare its name",
+        ],
+    ),
+    (
+        "4.17",
+        "operators-mistyped-package",
+        [
+            "line 8, column 13: package `betaa` is not there",
+            "compare its name",
+        ],
+    ),
+    (
+        "5.2",
+        "platform/tag-moved",
+        ["release 4.99.2 is not there", "its tag was moved"],
+    ),
+    (
+        "4.17",
+        "platform/tag-moved",
+        ["release 4.99.2 is not there", "its tag was moved"],
+    ),
+    (
+        "5.2",
+        "platform/signature-of-another-release",
+        [
+            "is that of another release",
+            "look what the signature server sends",
+        ],
+    ),
+    (
+        "4.17",
+        "platform/signature-of-another-release",
+        [
+            "is that of another release",
+            "look what the signature server sends",
+        ],
+    ),
+    (
+        "5.2",
+        "platform/max-not-in-graph",
+        [
+            "line 8, column 21: release 4.99.9",
+            "name a release that the channel has",
+        ],
+    ),
+    (
+        "4.17",
+        "platform/max-not-in-graph",
+        [
+            "line 8, column 21: release 4.99.9",
+            "name a release that the channel has",
+        ],
+    ),
+    (
+        "5.2",
+        "platform/shortest-path-none",
+        [
+            "no path of updates from 4.99.1 to 4.99.3",
+            "leave `shortestPath` out",
+        ],
+    ),
+    (
+        "5.2",
+        "platform/blocked-component",
+        [
+            "`blockedImages` (line 10) takes it out",
+            "take it out of `blockedImages`",
+        ],
+    ),
+    (
+        "4.17",
+        "platform/blocked-component",
+        [
+            "`blockedImages` (line 10) takes it out",
+            "take it out of `blockedImages`",
+        ],
+    ),
+    (
+        "5.2",
+        "platform/tag-moved-then-back",
+        [
+            "component `installer` of release 4.99.2 is not there",
+            "look for its digest",
+        ],
+    ),
+    (
+        "4.17",
+        "platform/graph-base-image-missing",
+        ["`graph: true`", "look for `graph` in the log"],
+    ),
+    (
+        "4.17",
+        "platform/channel-mistyped-warm",
+        ["channel `stabel-4.99` has no releases", "correct its name"],
+    ),
+];
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("data")
+        .join(name)
+}
+
+/// Makes `oc-mirror` play a recorded run, for its own image set.
+fn play(lab: &Lab, version: &str, case: &str) {
+    let recorded = data(&format!("oc-mirror-{version}")).join(case);
+    let played = lab.path("recorded");
+    let _ = fs::remove_dir_all(&played);
+    fs::create_dir(&played).unwrap();
+    fs::copy(recorded.join("mirror-to-disk.log"), played.join("log")).unwrap();
+    let (plain, packed) = (
+        recorded.join("mirror_000001.tar"),
+        recorded.join("mirror_000001.tar.gz"),
+    );
+    let mut bytes = Vec::new();
+    if plain.exists() {
+        bytes = fs::read(plain).unwrap();
+    } else {
+        let packed = fs::File::open(packed).unwrap();
+        GzDecoder::new(packed).read_to_end(&mut bytes).unwrap();
+    }
+    fs::write(played.join("mirror_000001.tar"), bytes).unwrap();
+    fs::copy(recorded.join("imageset.yaml"), lab.path("imageset.yaml")).unwrap();
+    let replay = format!("VERSION={version}\nREPLAY={}\n", played.display());
+    lab.play(&replay).unwrap();
+}
+
+fn lab() -> Lab {
+    Lab::with(|gap| {
+        let store = format!("store:\n  directory: {}\n", gap.path("store").display());
+        let key = data("release-key.asc").display().to_string();
+        let env = format!("    env: {{ OCP_SIGNATURE_VERIFICATION_PK: {key} }}\n");
+        gap.configure_with(&store, &env, "").unwrap();
+    })
+}
+
+fn published(lab: &Lab) -> usize {
+    let entries = fs::read_dir(lab.path("store/manifests"))
+        .into_iter()
+        .flatten();
+    let names = entries.flatten().map(|entry| entry.file_name());
+    names
+        .filter(|name| name.to_string_lossy().ends_with(".json"))
+        .count()
+}
+
+/// What `oc-mirror` believes to have shipped.
+fn history(lab: &Lab) -> Vec<Vec<u8>> {
+    let folder = lab.path("connected/bundle/1/working-dir/.history");
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| fs::read(entry.path()).unwrap())
+        .collect()
+}
+
+#[test]
+fn no_silent_fault_is_sealed_and_none_is_recorded_as_shipped() {
+    for (version, case, words) in SILENT {
+        let lab = lab();
+        play(&lab, version, case);
+        refused(&lab.bundler(&["run"]), 84, "IMAGESET_UNSATISFIED", words);
+        assert_eq!(published(&lab), 0, "{version} {case}");
+        assert_eq!(history(&lab), Vec::<Vec<u8>>::new(), "{version} {case}");
+    }
+}
+
+#[test]
+fn a_silent_fault_after_a_good_run_leaves_everything_as_it_was() {
+    for version in ["4.17", "5.2"] {
+        let lab = lab();
+        play(&lab, version, "platform/releases");
+        done(&lab.bundler(&["run"]));
+        let before = history(&lab);
+        assert_eq!((published(&lab), before.len()), (1, 1));
+        play(&lab, version, "platform/tag-moved");
+        let words = ["release 4.99.2 is not there", "its tag was moved"];
+        refused(&lab.bundler(&["run"]), 84, "IMAGESET_UNSATISFIED", &words);
+        assert_eq!((published(&lab), history(&lab)), (1, before));
+        play(&lab, version, "platform/releases-next");
+        done(&lab.bundler(&["run"]));
+        assert_eq!(published(&lab), 2);
+    }
+}
+
+#[test]
+fn recorded_runs_that_were_good_are_sealed() {
+    for (version, case) in [
+        ("4.17", "operators"),
+        ("5.2", "operators"),
+        ("4.17", "platform/graph"),
+        ("5.2", "platform/graph"),
+        ("5.2", "platform/head-only"),
+        ("5.2", "helm/repository"),
+        ("5.2", "helm/repository-all-charts"),
+        ("5.2", "platform/component-unsigned-remove-signatures"),
+    ] {
+        let lab = lab();
+        play(&lab, version, case);
+        done(&lab.bundler(&["run"]));
+        assert_eq!(published(&lab), 1, "{version} {case}");
+    }
+}
