@@ -190,6 +190,7 @@ impl Run<'_> {
             imageset,
             base,
             release_keys: &self.release_keys,
+            without_signatures: false.into(),
             interrupt,
             partial: self.request.partial,
         };
@@ -203,7 +204,12 @@ impl Run<'_> {
         let earlier = self
             .earlier(based_on.map(|link| link.sequence), published)?
             .unwrap_or_default();
-        let producer = describe::producer(config, &oc_mirror, imageset.generation);
+        let producer = describe::producer(
+            config,
+            &oc_mirror,
+            imageset.generation,
+            start.removes_signatures(),
+        );
         let checked = inspect::inspect(Candidate {
             contents: run
                 .as_ref()

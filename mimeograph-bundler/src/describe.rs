@@ -7,7 +7,7 @@ use mimeograph_manifest::io::config::{Config, EnclaveName, StreamName};
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::manifest::{self, File, Generation, Kind, Manifest, Producer};
 use mimeograph_manifest::signed::Verified;
-use mimeograph_manifest::wish::IGNORE_RELEASE_SIGNATURE;
+use mimeograph_manifest::wish::{IGNORE_RELEASE_SIGNATURE, REMOVE_SIGNATURES};
 
 use crate::journal::{Journal, Mirrored};
 
@@ -58,13 +58,20 @@ pub fn audience(config: &Config) -> Vec<String> {
 }
 
 /// Flags that change what is mirrored, or how it is judged.
-const CHANGE_CONTENT: &[&str] = &[IGNORE_RELEASE_SIGNATURE, "remove-signatures"];
+const CHANGE_CONTENT: &[&str] = &[IGNORE_RELEASE_SIGNATURE, REMOVE_SIGNATURES];
 
 /// What made the archives.
-pub fn producer(config: &Config, oc_mirror: &OcMirror, generation: Generation) -> Producer {
+pub fn producer(
+    config: &Config,
+    oc_mirror: &OcMirror,
+    generation: Generation,
+    removes_signatures: bool,
+) -> Producer {
     let args = &config.mirror.oc_mirror.extra_args;
     let flags = CHANGE_CONTENT.iter().filter(|flag| {
-        args.iter()
+        let ours = removes_signatures && **flag == REMOVE_SIGNATURES;
+        ours || args
+            .iter()
             .any(|arg| arg.trim_start_matches("--") == **flag)
     });
     Producer {

@@ -4,6 +4,7 @@
 //! that the next one builds on; a run that fails in any way leaves it so. Only archives that were
 //! read to their end, each blob against its name, come out of here.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use mimeograph_manifest::archive::Contents;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::imageset::{ImageSet, TagStyle};
-use mimeograph_manifest::io::config::Config;
+use mimeograph_manifest::io::config::{Config, RemoveSignatures};
 use mimeograph_manifest::io::disk;
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::oc_mirror::attempts::{self, Attempt};
@@ -19,7 +20,7 @@ use mimeograph_manifest::io::oc_mirror::auth::Credentials;
 use mimeograph_manifest::io::oc_mirror::environment::Surroundings;
 use mimeograph_manifest::io::oc_mirror::error_files::{self, Ours};
 use mimeograph_manifest::io::oc_mirror::history::History;
-use mimeograph_manifest::io::oc_mirror::outcome::{Outcome, Partial, judge};
+use mimeograph_manifest::io::oc_mirror::outcome::{Failed, Outcome, Partial, judge};
 use mimeograph_manifest::io::oc_mirror::outcome_error::OutcomeError;
 use mimeograph_manifest::io::oc_mirror::port::{Port, Tagged};
 use mimeograph_manifest::io::oc_mirror::private::{ForRun, PrivateDir};
@@ -103,6 +104,8 @@ pub struct Start<'a> {
     pub base: Base,
     /// The keys that releases must be signed with.
     pub release_keys: &'a ReleaseKeys,
+    /// Whether an attempt failed for want of a cosign signature, and the next ones go without any.
+    pub without_signatures: Cell<bool>,
     /// Tells when to stop.
     pub interrupt: &'a Interrupt,
     /// Whether a partial run may go on.
@@ -294,6 +297,13 @@ impl Start<'_> {
                     _ => Err(self.failed(&outcome)),
                 };
             }
+            Outcome::Failed(failed) if self.may_go_without_signatures(failed) => {
+                tracing::warn!(
+                    "a component of a release has no cosign signature: mirroring again without any (`removeSignatures: ifMissing`)"
+                );
+                self.without_signatures.set(true);
+                return self.attempt(attempt, timeout);
+            }
             _ => return Err(self.failed(&outcome)),
         };
         let copied = if self.imageset.has_charts() {
@@ -322,6 +332,17 @@ impl Start<'_> {
             failure: error.into(),
             may_pass: outcome.is_retryable(),
         }
+    }
+
+    fn may_go_without_signatures(&self, failed: &Failed) -> bool {
+        let wanted = self.config.mirror.oc_mirror.remove_signatures == RemoveSignatures::IfMissing;
+        wanted && failed.lacks_a_signature() && !self.without_signatures.get()
+    }
+
+    /// Whether cosign signatures were left behind, by our own word.
+    pub fn removes_signatures(&self) -> bool {
+        let settings = &self.config.mirror.oc_mirror;
+        self.without_signatures.get() || settings.remove_signatures == RemoveSignatures::Always
     }
 
     fn may_go_on(&self, partial: &Partial) -> bool {
@@ -405,6 +426,12 @@ impl Start<'_> {
             port: &port,
             auth_file: &private.auth_file(),
             source_tls_verify: settings.source_tls_verify,
+            remove_signatures: match settings.remove_signatures {
+                _ if self.without_signatures.get() => Some(true),
+                RemoveSignatures::Auto => None,
+                RemoveSignatures::Always => Some(true),
+                RemoveSignatures::Never | RemoveSignatures::IfMissing => Some(false),
+            },
             dry_run: purpose == Purpose::DryRun,
             attempt,
             extra: &settings.extra_args,

@@ -24,6 +24,8 @@ pub struct MirrorToDisk<'a> {
     pub auth_file: &'a Path,
     /// Whether the sources' certificates are checked; else plain HTTP is tried too.
     pub source_tls_verify: bool,
+    /// Whether cosign signatures are left behind; none: as it does by itself (v2).
+    pub remove_signatures: Option<bool>,
     /// Whether it is only to say what it would do (v2).
     pub dry_run: bool,
     /// Which try this is, from 0: each later one is gentler.
@@ -73,6 +75,11 @@ impl MirrorToDisk<'_> {
         }
         if !self.source_tls_verify {
             args.push("--src-tls-verify=false".into());
+        }
+        if let Some(remove) = self.remove_signatures
+            && oc_mirror.has("--remove-signatures")
+        {
+            args.push(format!("--remove-signatures={remove}").into());
         }
         if self.dry_run {
             args.push("--dry-run".into());

@@ -79,11 +79,12 @@ pub fn report(config: &Config, interrupt: &Interrupt) -> Result<Report, Failure>
         imageset,
         base: Base::Nothing,
         release_keys: &keys,
+        without_signatures: false.into(),
         interrupt,
         partial: PartialRuns::Refuse,
     };
     let error = start.rehearse()?;
-    let producer = describe::producer(config, &oc_mirror, imageset.generation);
+    let producer = describe::producer(config, &oc_mirror, imageset.generation, false);
     let question = Question {
         imageset,
         structure: &Structure::default(),

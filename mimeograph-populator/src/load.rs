@@ -22,6 +22,7 @@ use mimeograph_manifest::io::oc_mirror::summary::LogSummary;
 use mimeograph_manifest::io::process::{self, Limits, Spec};
 use mimeograph_manifest::manifest::{Generation, Missing, Role};
 use mimeograph_manifest::release::ReleaseKeys;
+use mimeograph_manifest::wish::REMOVE_SIGNATURES;
 
 use crate::deliver;
 use crate::oc_mirror::DiskToMirror;
@@ -369,6 +370,7 @@ impl Loader<'_> {
         } else {
             bundle.archives().display().to_string()
         };
+        let mut flags = bundle.manifest().producer.flags.iter();
         let command = DiskToMirror {
             generation: bundle.generation(),
             kind: bundle.manifest().kind,
@@ -380,6 +382,7 @@ impl Loader<'_> {
             auth_file: &private.auth_file(),
             target_tls_verify: settings.target_tls_verify,
             attempt,
+            remove_signatures: flags.any(|flag| flag == REMOVE_SIGNATURES),
             dry_run: purpose == Purpose::DryRun,
             extra: &settings.extra_args,
         };

@@ -31,6 +31,8 @@ pub struct DiskToMirror<'a> {
     pub target_tls_verify: bool,
     /// Which try this is, from 0: each later one is gentler.
     pub attempt: u32,
+    /// Whether the bundle was made without cosign signatures (v2).
+    pub remove_signatures: bool,
     /// Only say where everything would go.
     pub dry_run: bool,
     /// The user's own.
@@ -85,6 +87,9 @@ impl DiskToMirror<'_> {
         }
         if !self.target_tls_verify {
             args.push("--dest-tls-verify=false".into());
+        }
+        if self.remove_signatures && oc_mirror.has("--remove-signatures") {
+            args.push("--remove-signatures=true".into());
         }
         if self.dry_run {
             args.push("--dry-run".into());

@@ -120,10 +120,18 @@ fn data(name: &str) -> PathBuf {
 
 /// Makes `oc-mirror` play a recorded run, for its own image set.
 fn play(lab: &Lab, version: &str, case: &str) {
-    let recorded = data(&format!("oc-mirror-{version}")).join(case);
     let played = lab.path("recorded");
     let _ = fs::remove_dir_all(&played);
-    fs::create_dir(&played).unwrap();
+    let recorded = record(version, case, &played);
+    fs::copy(recorded.join("imageset.yaml"), lab.path("imageset.yaml")).unwrap();
+    let replay = format!("VERSION={version}\nREPLAY={}\n", played.display());
+    lab.play(&replay).unwrap();
+}
+
+/// Lays a recorded run down in `played`.
+fn record(version: &str, case: &str, played: &Path) -> PathBuf {
+    let recorded = data(&format!("oc-mirror-{version}")).join(case);
+    fs::create_dir(played).unwrap();
     fs::copy(recorded.join("mirror-to-disk.log"), played.join("log")).unwrap();
     let (plain, packed) = (
         recorded.join("mirror_000001.tar"),
@@ -137,16 +145,19 @@ fn play(lab: &Lab, version: &str, case: &str) {
         GzDecoder::new(packed).read_to_end(&mut bytes).unwrap();
     }
     fs::write(played.join("mirror_000001.tar"), bytes).unwrap();
-    fs::copy(recorded.join("imageset.yaml"), lab.path("imageset.yaml")).unwrap();
-    let replay = format!("VERSION={version}\nREPLAY={}\n", played.display());
-    lab.play(&replay).unwrap();
+    recorded
 }
 
 fn lab() -> Lab {
+    lab_with("")
+}
+
+/// With more lines for `mirror.ocMirror`.
+fn lab_with(more: &str) -> Lab {
     Lab::with(|gap| {
         let store = format!("store:\n  directory: {}\n", gap.path("store").display());
         let key = data("release-key.asc").display().to_string();
-        let env = format!("    env: {{ OCP_SIGNATURE_VERIFICATION_PK: {key} }}\n");
+        let env = format!("    env: {{ OCP_SIGNATURE_VERIFICATION_PK: {key} }}\n{more}");
         gap.configure_with(&store, &env, "").unwrap();
     })
 }
@@ -215,5 +226,26 @@ fn recorded_runs_that_were_good_are_sealed() {
         play(&lab, version, case);
         done(&lab.bundler(&["run"]));
         assert_eq!(published(&lab), 1, "{version} {case}");
+    }
+}
+
+#[test]
+fn a_release_without_cosign_signatures_is_mirrored_without_any_where_that_is_allowed() {
+    for (setting, status) in [("auto", 84), ("ifMissing", 0)] {
+        let lab = lab_with(&format!("    removeSignatures: {setting}\n"));
+        play(&lab, "5.2", "platform/component-unsigned");
+        let next = lab.path("recorded/next");
+        record(
+            "5.2",
+            "platform/component-unsigned-remove-signatures",
+            &next,
+        );
+        let ran = lab.bundler(&["run"]);
+        assert_eq!(ran.status, status, "{ran}");
+        assert_eq!(published(&lab), usize::from(status == 0));
+        if status == 0 {
+            let manifest = fs::read_to_string(lab.path("store/manifests/0000000001.json")).unwrap();
+            assert!(manifest.contains("remove-signatures"), "{manifest}");
+        }
     }
 }

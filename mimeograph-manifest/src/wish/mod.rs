@@ -27,6 +27,9 @@ use evidence::Evidence;
 /// `oc-mirror`'s flag for releases without signatures, as `producer.flags` has it.
 pub const IGNORE_RELEASE_SIGNATURE: &str = "ignore-release-signature";
 
+/// `oc-mirror`'s flag that leaves cosign signatures behind, as `producer.flags` has it.
+pub const REMOVE_SIGNATURES: &str = "remove-signatures";
+
 /// Whether a producer's flags say so.
 pub fn ignores_release_signatures(flags: &[String]) -> bool {
     flags.iter().any(|flag| flag == IGNORE_RELEASE_SIGNATURE)

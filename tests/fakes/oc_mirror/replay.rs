@@ -10,6 +10,12 @@ use crate::log::print;
 ///
 /// The log is as it was recorded: the command first, `exit status: N` last.
 pub(crate) fn run(folder: &Path, destination: &str) -> io::Result<u8> {
+    // A second recording, of what a second run did.
+    let next = folder.join("next");
+    if next.is_dir() && folder.join("played").exists() {
+        return run(&next, destination);
+    }
+    fs::write(folder.join("played"), "")?;
     let output = Path::new(destination.trim_start_matches("file://"));
     let log = fs::read_to_string(folder.join("log"))?;
     let lines: Vec<&str> = log.lines().skip(1).collect();

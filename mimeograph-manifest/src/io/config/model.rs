@@ -83,6 +83,8 @@ pub struct OcMirrorSettings {
     pub source_tls_verify: bool,
     /// `targetTLSVerify`; off also means that plain HTTP may be tried, as `oc-mirror` does.
     pub target_tls_verify: bool,
+    /// `removeSignatures`
+    pub remove_signatures: RemoveSignatures,
     /// `authFile`; where it is absent the credentials are sought as `oc-mirror` would.
     pub auth_file: Option<AbsolutePath>,
 }
@@ -97,6 +99,20 @@ pub enum OcMirrorVersion {
     V1,
     /// The second.
     V2,
+}
+
+/// Whether cosign signatures (`.sig` tags) are left behind. Up to 4.18 they always are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RemoveSignatures {
+    /// As this `oc-mirror` does by itself: up to 4.20 they are, from 4.21 on they travel, and a release without one fails.
+    #[default]
+    Auto,
+    /// They are.
+    Always,
+    /// They travel.
+    Never,
+    /// They travel, unless a release has none: then it is mirrored without any, and the manifest says so.
+    IfMissing,
 }
 
 /// What becomes of versions of `oc-mirror` that do not fit.

@@ -89,6 +89,7 @@ part! {
         accept_version_mismatch: bool,
         extra_args: Vec<Scalar>,
         env: BTreeMap<String, Scalar>,
+        remove_signatures: Scalar,
         #[serde(rename = "sourceTLSVerify")]
         source_tls_verify: bool,
         #[serde(rename = "targetTLSVerify")]

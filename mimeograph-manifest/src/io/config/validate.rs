@@ -6,8 +6,8 @@ use std::str::FromStr;
 use super::check::Check;
 use super::error::ConfigError;
 use super::model::{
-    Artefacts, Bundle, Config, Mirror, OcMirrorSettings, OcMirrorVersion, Signing, Stream,
-    Transfer, Trust, Versions,
+    Artefacts, Bundle, Config, Mirror, OcMirrorSettings, OcMirrorVersion, RemoveSignatures,
+    Signing, Stream, Transfer, Trust, Versions,
 };
 use super::place::Field;
 use super::raw::{
@@ -137,6 +137,9 @@ impl Check<'_> {
             },
             extra_args: self.list("mirror.ocMirror.extraArgs", raw.extra_args, argument)?,
             env: self.variables(raw.env)?,
+            remove_signatures: self
+                .one("mirror.ocMirror.removeSignatures", raw.remove_signatures)?
+                .unwrap_or_default(),
             source_tls_verify: raw.source_tls_verify.unwrap_or(true),
             target_tls_verify: raw.target_tls_verify.unwrap_or(true),
             auth_file: self.path("mirror.ocMirror.authFile", raw.auth_file)?,
@@ -312,6 +315,23 @@ impl FromStr for OcMirrorVersion {
             _ => Err(Mistake::new(
                 "which is not a version of its command line",
                 "write `auto`, `v1` or `v2`",
+            )),
+        }
+    }
+}
+
+impl FromStr for RemoveSignatures {
+    type Err = Mistake;
+
+    fn from_str(text: &str) -> Result<Self, Mistake> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "always" => Ok(Self::Always),
+            "never" => Ok(Self::Never),
+            "ifMissing" => Ok(Self::IfMissing),
+            _ => Err(Mistake::new(
+                "which is not a way to treat signatures",
+                "write `auto`, `always`, `never` or `ifMissing`",
             )),
         }
     }
