@@ -29,6 +29,7 @@ fn a_fit_side_has_a_line_for_everything_and_nothing_is_changed() {
                 "image set",
                 "signing key",
                 "oc-mirror",
+                "traps",
                 "credentials",
                 "travelling",
                 "bundleDir",
