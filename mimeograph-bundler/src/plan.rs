@@ -179,7 +179,7 @@ impl Planned {
                     } else {
                         ""
                     };
-                    let bundles: Vec<_> = bundles.iter().map(String::as_str).collect();
+                    let bundles: Vec<_> = bundles.keys().map(String::as_str).collect();
                     let _ = writeln!(text, "  {name}  {channel}{mark}  {}", bundles.join(" "));
                 }
             }

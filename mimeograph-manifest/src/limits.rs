@@ -22,8 +22,12 @@ pub const INVENTORY_SIZE: u64 = 256 << 20;
 pub const HISTORY_SIZE: u64 = 64 << 20;
 /// Largest image manifest or index, in bytes (the OCI distribution specification asks registries for 4 MiB).
 pub const IMAGE_MANIFEST_SIZE: u64 = 4 << 20;
-/// Largest file of an operator catalogue that is looked into, in bytes.
-pub const CATALOG_FILE_SIZE: u64 = 256 << 20;
+/// Largest operator catalogue, all its files together, in bytes: five times Red Hat's.
+pub const CATALOG_SIZE: usize = 512 << 20;
+/// Largest single object of an operator catalogue, in bytes.
+pub const CATALOG_OBJECT_SIZE: usize = 16 << 20;
+/// Most objects, channel entries, skips and related images of an operator catalogue together.
+pub const CATALOG_ITEMS: usize = 4_000_000;
 /// Largest chart or index of charts, in bytes, and largest chart unpacked.
 pub const CHART_SIZE: u64 = 64 << 20;
 /// Largest update graph, in bytes.

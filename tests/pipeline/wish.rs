@@ -14,7 +14,7 @@ const SILENT: &[(&str, &str, [&str; 2])] = &[
         "5.2",
         "operators-mistyped-package",
         [
-            "line 8, column 13: package `betaa` is not there",
+            "line 8, column 13: there is no package `betaa`",
             "compare its name",
         ],
     ),
@@ -22,7 +22,7 @@ const SILENT: &[(&str, &str, [&str; 2])] = &[
         "4.17",
         "operators-mistyped-package",
         [
-            "line 8, column 13: package `betaa` is not there",
+            "line 8, column 13: there is no package `betaa`",
             "compare its name",
         ],
     ),

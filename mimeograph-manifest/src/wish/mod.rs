@@ -16,6 +16,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::SelectedPackage;
 use crate::digest::Digest;
 use crate::failure::{ErrorId, Fault};
 use crate::imageset::{Finding, Findings, ImageSet, TagStyle};
@@ -94,21 +95,11 @@ pub struct Catalog {
     /// `oc-mirror`'s name for the selection: the rebuilt catalogue's tag in the archives.
     pub filter: Option<String>,
     /// The packages, by name.
-    pub packages: BTreeMap<String, Package>,
+    pub packages: BTreeMap<String, SelectedPackage>,
     /// How many packages the cluster is offered besides, whose images did not travel (up to 4.17).
     pub dead_packages: u64,
     /// The images of the selected bundles.
     pub images: BTreeSet<Digest>,
-}
-
-/// A package of a catalogue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Package {
-    /// The channel that is followed where none is named.
-    pub default_channel: String,
-    /// The names of the selected bundles, by channel.
-    pub channels: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// A chart.

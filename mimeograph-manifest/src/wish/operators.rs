@@ -3,14 +3,16 @@
 //! From 4.18 on the filtered catalogue in the working directory is what the cluster will be offered; up to 4.17, and for
 //! `full` without packages, it is the whole one, and what travels of it is computed by `oc-mirror`'s own rule.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::evidence::Evidence;
 use super::plan::PlannedCatalog;
-use super::{Catalog, Package, Question, WishError, read};
-use crate::catalog::{self, Rule, Selected, filter_id, pinned, select};
+use super::{Catalog, Question, WishError, read};
+use crate::catalog::{
+    self, FilterOf, Lack, Reader, Rule, SelectError, Selected, Unmet, filter_id, select, unmet,
+};
 use crate::digest::Digest;
-use crate::imageset::model::{self, Operator, Place, Range, Text};
+use crate::imageset::model::{Operator, Place};
 use crate::imageset::{Finding, Reference, TagStyle};
 use crate::limits;
 
@@ -86,8 +88,8 @@ impl Search<'_> {
         let hex = |path: &String| path.strip_prefix(&folder)?.split('/').next()?.parse().ok();
         let sources: BTreeSet<Digest> = paths.iter().filter_map(hex).collect();
         let filtered = |source: &Digest| {
-            let filters = [pinned(&name, source), name.value.clone()];
-            let filters = filters.map(|catalog| filter_id(self.wish, &catalog));
+            let filters = [FilterOf::Digest(source), FilterOf::Name];
+            let filters = filters.map(|of| filter_id(self.wish, of));
             let folders = filters.map(|filter| {
                 format!("{folder}{source}/filtered-catalogs/{filter}/catalog-config/")
             });
@@ -123,11 +125,11 @@ impl Search<'_> {
             filter: None,
         };
         let selected = self.selected(&published);
-        let dead_packages = self.dead_packages(&published);
+        let dead_packages = self.dead_packages(&published, &selected);
         Ok(Some(PlannedCatalog {
             reference: name.value,
             source,
-            packages: packages(&published.data, selected),
+            packages: Selected::of(&selected).packages,
             dead_packages,
         }))
     }
@@ -193,9 +195,9 @@ impl Search<'_> {
             return Ok(None);
         };
         let selected = self.selected(&published);
-        let images = self.images(&published.data, &selected);
-        let packages = packages(&published.data, selected);
-        let dead_packages = self.dead_packages(&published);
+        let images = self.images(&selected);
+        let packages = Selected::of(&selected).packages;
+        let dead_packages = self.dead_packages(&published, &selected);
         Ok(Some(Catalog {
             reference: name.value,
             repository: reference.repository,
@@ -234,8 +236,8 @@ impl Search<'_> {
             }));
         }
         let name = &self.wish.catalog;
-        for catalog in [pinned(name, &source), name.value.clone()] {
-            let filter = filter_id(self.wish, &catalog);
+        for of in [FilterOf::Digest(&source), FilterOf::Name] {
+            let filter = filter_id(self.wish, of);
             let base = format!("{}{source}/filtered-catalogs/{filter}", self.folder());
             let path = format!("{base}/digest");
             let Some(digest) = read(evidence, &path, 1024)? else {
@@ -282,7 +284,7 @@ impl Search<'_> {
         folder: &str,
         evidence: &mut dyn Evidence,
     ) -> Result<Option<catalog::Catalog>, WishError> {
-        let mut data = catalog::Catalog::default();
+        let mut reader = Reader::default();
         let files = evidence.files(folder);
         let is_data = |path: &str| {
             [".json", ".yaml", ".yml"]
@@ -290,10 +292,10 @@ impl Search<'_> {
                 .any(|end| path.ends_with(end))
         };
         for path in files.iter().filter(|path| is_data(path)) {
-            let Some(bytes) = read(evidence, path, limits::CATALOG_FILE_SIZE)? else {
+            let Some(bytes) = read(evidence, path, limits::CATALOG_SIZE as u64)? else {
                 continue;
             };
-            if let Err(error) = data.read(path, &bytes) {
+            if let Err(error) = reader.read(path, &bytes) {
                 self.find(
                     self.wish.catalog.at,
                     format!("catalogue `{}` cannot be read: {error}", self.wish.catalog),
@@ -302,6 +304,7 @@ impl Search<'_> {
                 return Ok(None);
             }
         }
+        let data = reader.finish();
         if data.packages.is_empty() && self.wish.packages().is_empty() {
             self.find(
                 self.wish.catalog.at,
@@ -313,186 +316,73 @@ impl Search<'_> {
         Ok(Some(data))
     }
 
-    /// The bundles that travel, after saying which wishes come to nothing.
-    fn selected(&mut self, published: &Published) -> Selected {
+    fn rule(&self) -> Rule {
+        if self.is_new() {
+            Rule::Filtered
+        } else {
+            Rule::Whole
+        }
+    }
+
+    /// What travels, after saying which wishes come to nothing.
+    fn selected(&mut self, published: &Published) -> catalog::Catalog {
         let data = &published.data;
-        let selected = if self.is_filtered() {
-            everything(data)
-        } else {
-            let rule = if self.is_new() { Rule::New } else { Rule::Old };
-            select(data, self.wish, rule).unwrap_or_else(|problem| {
-                self.find(
-                    self.wish.catalog.at,
-                    format!(
-                        "of catalogue `{}` nothing can be selected: {problem}",
-                        self.wish.catalog
-                    ),
-                    "correct its packages",
-                );
-                Selected::new()
-            })
+        let lacks = |list: &[Unmet]| {
+            list.iter()
+                .map(|unmet| self.lack(unmet))
+                .collect::<Vec<_>>()
         };
-        let wish = self.wish;
-        for package in wish.packages() {
-            self.package(data, package, &selected);
-        }
         if self.is_filtered() {
-            self.empty_channels(data);
+            let found = lacks(&unmet(data, self.wish, self.rule()));
+            self.found.extend(found);
+            return data.clone();
         }
-        selected
-    }
-
-    fn package(&mut self, data: &catalog::Catalog, wish: &model::Package, selected: &Selected) {
-        let name = &wish.name;
-        let Some(package) = data
-            .packages
-            .get(&**name)
-            .filter(|package| package.is_declared)
-        else {
-            self.find(
-                name.at,
-                format!("package `{name}` is not there"),
-                &format!("compare its name with those in `{}`", self.wish.catalog),
-            );
-            return;
-        };
-        let nothing = BTreeMap::new();
-        let channels = selected.get(&**name).unwrap_or(&nothing);
-        for channel in &wish.channels {
-            self.channel(package, wish, channel, channels);
-        }
-        if wish.channels.is_empty() {
-            let bundles: BTreeSet<_> = channels.values().flatten().collect();
-            let met = bundles
-                .iter()
-                .any(|bundle| is_in(package, bundle, &wish.range));
-            if !met {
-                self.find(
-                    range_place(&wish.range).unwrap_or(name.at),
-                    format!(
-                        "of package `{name}` no version is there{}",
-                        within(&wish.range)
-                    ),
-                    "correct the range",
+        match select(data, self.wish, self.rule()) {
+            Ok(selected) => {
+                let found = lacks(&unmet(data, self.wish, self.rule()));
+                self.found.extend(found);
+                selected
+            }
+            Err(SelectError::Unmet(list)) => {
+                let found = lacks(&list);
+                self.found.extend(found);
+                catalog::Catalog::default()
+            }
+            Err(error) => {
+                let problem = format!(
+                    "of catalogue `{}` nothing can be selected: {error}",
+                    self.wish.catalog
                 );
-            }
-        }
-        self.default_channel(package, wish, channels);
-        for bundle in channels.values().flatten() {
-            if !package.bundles.contains_key(bundle) {
-                self.find(
-                    name.at,
-                    format!("bundle `{bundle}` of package `{name}` is in a channel, but not in the catalogue"),
-                    "ask whoever publishes the catalogue",
-                );
+                self.find(self.wish.catalog.at, problem, "correct its packages");
+                catalog::Catalog::default()
             }
         }
     }
 
-    fn channel(
-        &mut self,
-        package: &catalog::Package,
-        of: &model::Package,
-        wish: &model::Channel,
-        selected: &BTreeMap<String, BTreeSet<String>>,
-    ) {
-        let name = &wish.name;
-        let bundles = selected.get(&**name);
-        let met = bundles.is_some_and(|bundles| {
-            bundles
-                .iter()
-                .any(|bundle| is_in(package, bundle, &wish.range))
-        });
-        if met {
-            return;
-        }
-        // Of a filtered catalogue a channel is gone whether it never was or its range is empty.
-        let (at, problem, remedy) = if wish.range.is_open() {
-            let problem = format!("channel `{name}` of package `{}` is not there", of.name);
-            (name.at, problem, "correct its name, or take it out")
-        } else {
-            let problem = format!(
-                "of channel `{name}` of package `{}` no version is there{}",
-                of.name,
-                within(&wish.range)
-            );
-            let at = range_place(&wish.range).unwrap_or(name.at);
-            (at, problem, "correct the range, or the channel's name")
+    fn lack(&self, unmet: &Unmet) -> Finding {
+        let remedy = match &unmet.lack {
+            Lack::Everything | Lack::Package { .. } => {
+                format!("compare its name with those in `{}`", self.wish.catalog)
+            }
+            Lack::Channel { .. } => "correct its name, or take it out".to_owned(),
+            Lack::Range { .. } => "correct the range, or the channel's name".to_owned(),
+            Lack::Entries { .. } => {
+                "name the channels that have the version, each with its own range".to_owned()
+            }
+            Lack::DefaultChannel { .. } => {
+                "add it to the package's channels, or name another as `defaultChannel`".to_owned()
+            }
+            Lack::Bundle { .. } => "ask whoever publishes the catalogue".to_owned(),
         };
-        self.find(at, problem, remedy);
-    }
-
-    fn default_channel(
-        &mut self,
-        package: &catalog::Package,
-        wish: &model::Package,
-        selected: &BTreeMap<String, BTreeSet<String>>,
-    ) {
-        let default = wish.default_channel.as_ref();
-        let name = default.map_or(&*package.default_channel, |default| &**default);
-        let is_there = |name: &str| {
-            selected
-                .get(name)
-                .is_some_and(|bundles| !bundles.is_empty())
-        };
-        if name.is_empty() || is_there(name) {
-            return;
-        }
-        if self.is_new() || default.is_some() {
-            self.find(
-                default.map_or(wish.name.at, |default| default.at),
-                format!(
-                    "the default channel `{name}` of package `{}` is not there",
-                    wish.name
-                ),
-                "add it to the package's channels, or name another as `defaultChannel`",
-            );
-        } else {
-            // This `oc-mirror` knows no `defaultChannel`, so there would be no way out.
-            self.hints.push(format!(
-                "line {}: package `{}` is offered with the default channel `{name}`, of which nothing travels: name a channel \
-                 in every Subscription",
-                wish.name.at.line, wish.name
-            ));
-        }
-    }
-
-    /// opm refuses a catalogue with such a channel, so the cluster would have no catalogue at all.
-    fn empty_channels(&mut self, data: &catalog::Catalog) {
-        for (name, package) in &data.packages {
-            for (channel, entries) in &package.channels {
-                if entries.is_empty() {
-                    let wishes = self.wish.packages();
-                    let wish = wishes.iter().find(|wish| *wish.name == **name);
-                    let at = wish.map_or(self.wish.at, |wish| {
-                        range_place(&wish.range).unwrap_or(wish.name.at)
-                    });
-                    self.find(
-                        at,
-                        format!("channel `{channel}` of package `{name}` is left without a version, and no cluster can read such a catalogue"),
-                        "name the channels that have the version, each with its own range",
-                    );
-                }
-            }
-        }
+        Finding::new(unmet.at, unmet.lack.to_string(), remedy)
     }
 
     /// The images of the selected bundles, each by tag and digest.
-    fn images(&mut self, data: &catalog::Catalog, selected: &Selected) -> BTreeSet<Digest> {
-        let mut images = BTreeSet::new();
-        let mut asked = BTreeSet::new();
-        for (name, channels) in selected {
-            let Some(package) = data.packages.get(name) else {
-                continue;
-            };
-            let bundles: BTreeSet<_> = channels.values().flatten().collect();
-            for (bundle, image) in bundles.iter().flat_map(|name| {
-                let images = package.bundles.get(*name).map(|bundle| &bundle.images);
-                images
-                    .into_iter()
-                    .flatten()
-                    .map(move |image| (*name, image))
-            }) {
+    fn images(&mut self, selected: &catalog::Catalog) -> BTreeSet<Digest> {
+        let (mut images, mut asked) = (BTreeSet::new(), BTreeSet::new());
+        for (package, name, bundle) in selected.bundles() {
+            let own = Some(&bundle.image).filter(|image| !image.is_empty());
+            for image in bundle.related_images.iter().chain(own) {
                 if !asked.insert(image) || self.is_left_out(image) {
                     continue;
                 }
@@ -501,10 +391,10 @@ impl Search<'_> {
                     continue;
                 }
                 let wishes = self.wish.packages();
-                let wish = wishes.iter().find(|wish| *wish.name == **name);
+                let wish = wishes.iter().find(|wish| *wish.name == *package);
                 self.find(
                     wish.map_or(self.wish.catalog.at, |wish| wish.name.at),
-                    format!("image `{image}` of bundle `{bundle}` is not there"),
+                    format!("image `{image}` of bundle `{name}` is not there"),
                     "look for it in the log; ask whoever publishes the operator, or take the version out by a range",
                 );
             }
@@ -530,21 +420,11 @@ impl Search<'_> {
     }
 
     /// Up to 4.17 the cluster is offered every package of the catalogue, whether its images travelled or not.
-    fn dead_packages(&mut self, published: &Published) -> u64 {
-        if self.is_new() || self.wish.packages().is_empty() {
+    fn dead_packages(&mut self, published: &Published, selected: &catalog::Catalog) -> u64 {
+        if self.is_new() {
             return 0;
         }
-        let named: BTreeSet<&str> = self
-            .wish
-            .packages()
-            .iter()
-            .map(|wish| &*wish.name)
-            .collect();
-        let packages = published.data.packages.keys();
-        let dead: Vec<&str> = packages
-            .map(String::as_str)
-            .filter(|name| !named.contains(name))
-            .collect();
+        let dead = published.data.dead_packages(selected);
         if let Some(first) = dead
             .get(..dead.len().min(NAMED))
             .filter(|first| !first.is_empty())
@@ -560,65 +440,6 @@ impl Search<'_> {
             ));
         }
         dead.len() as u64
-    }
-}
-
-fn packages(data: &catalog::Catalog, selected: Selected) -> BTreeMap<String, Package> {
-    let packages = selected.into_iter().map(|(name, channels)| {
-        let package = data.packages.get(&name);
-        let default_channel = package.map(|package| package.default_channel.clone());
-        let package = Package {
-            default_channel: default_channel.unwrap_or_default(),
-            channels,
-        };
-        (name, package)
-    });
-    packages.collect()
-}
-
-/// Everything that a filtered catalogue holds was selected.
-fn everything(data: &catalog::Catalog) -> Selected {
-    let packages = data.packages.iter();
-    packages
-        .map(|(name, package)| {
-            let channels = package.channels.iter().map(|(channel, entries)| {
-                let names = entries.iter().map(|entry| entry.name.clone());
-                (channel.clone(), names.collect())
-            });
-            (name.clone(), channels.collect())
-        })
-        .collect()
-}
-
-fn is_in(package: &catalog::Package, bundle: &str, range: &Range) -> bool {
-    if range.is_open() {
-        return true;
-    }
-    let bound = |text: &Option<Text>| text.as_ref().and_then(|text| catalog::version(text));
-    let version = package
-        .bundles
-        .get(bundle)
-        .and_then(|bundle| bundle.version.as_ref());
-    version.is_some_and(|version| {
-        bound(&range.min).is_none_or(|min| version.cmp_precedence(&min).is_ge())
-            && bound(&range.max).is_none_or(|max| version.cmp_precedence(&max).is_le())
-    })
-}
-
-fn range_place(range: &Range) -> Option<Place> {
-    range
-        .min
-        .as_ref()
-        .or(range.max.as_ref())
-        .map(|text| text.at)
-}
-
-fn within(range: &Range) -> String {
-    match (&range.min, &range.max) {
-        (Some(min), Some(max)) => format!(" from {min} to {max}"),
-        (Some(min), None) => format!(" from {min} on"),
-        (None, Some(max)) => format!(" up to {max}"),
-        (None, None) => String::new(),
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::evidence::Evidence;
-use super::{Chart, Package, Question, WishError, charts, operators, releases};
+use super::{Chart, Question, WishError, charts, operators, releases};
+use crate::catalog::SelectedPackage;
 use crate::digest::Digest;
 use crate::imageset::Findings;
 
@@ -46,7 +47,7 @@ pub struct PlannedCatalog {
     /// Its digest at the source.
     pub source: Digest,
     /// The packages, by name.
-    pub packages: BTreeMap<String, Package>,
+    pub packages: BTreeMap<String, SelectedPackage>,
     /// How many packages the cluster will be offered besides, whose images do not travel (up to 4.17).
     pub dead_packages: u64,
 }
