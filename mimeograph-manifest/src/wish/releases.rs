@@ -41,24 +41,9 @@ pub(super) fn resolve(
     evidence: &mut dyn Evidence,
     found: &mut Vec<Finding>,
 ) -> Result<Vec<Release>, WishError> {
-    let Some(platform) = &question.imageset.mirror.platform else {
-        return Ok(Vec::new());
-    };
-    let mut search = Search {
-        question,
-        evidence,
-        found,
-        signed: BTreeMap::new(),
-    };
-    let wanted = search.wanted(platform)?;
-    if !question.ignores_release_signatures {
-        search.read_signatures()?;
-    }
-    let mut releases = Vec::new();
-    for wanted in wanted {
-        releases.extend(search.release(&wanted)?);
-    }
-    Ok(releases)
+    each(question, evidence, found, |search, wanted| {
+        search.release(wanted)
+    })
 }
 
 /// The releases that a dry run found, each with a signature of its own.
@@ -67,6 +52,23 @@ pub(super) fn planned(
     evidence: &mut dyn Evidence,
     found: &mut Vec<Finding>,
 ) -> Result<Vec<PlannedRelease>, WishError> {
+    each(question, evidence, found, |search, wanted| {
+        let signed = search.signed_tag(wanted);
+        Ok(signed.map(|_| PlannedRelease {
+            version: wanted.name.clone(),
+            architecture: wanted.architecture.clone(),
+            digest: wanted.digest,
+        }))
+    })
+}
+
+/// Looks at each release that is asked for.
+fn each<T>(
+    question: &Question<'_>,
+    evidence: &mut dyn Evidence,
+    found: &mut Vec<Finding>,
+    look: impl Fn(&mut Search<'_>, &Wanted) -> Result<Option<T>, WishError>,
+) -> Result<Vec<T>, WishError> {
     let Some(platform) = &question.imageset.mirror.platform else {
         return Ok(Vec::new());
     };
@@ -80,17 +82,8 @@ pub(super) fn planned(
     if !question.ignores_release_signatures {
         search.read_signatures()?;
     }
-    let mut releases = Vec::new();
-    for wanted in wanted {
-        if search.signed_tag(&wanted).is_some() {
-            releases.push(PlannedRelease {
-                version: wanted.name,
-                architecture: wanted.architecture,
-                digest: wanted.digest,
-            });
-        }
-    }
-    Ok(releases)
+    let looked = wanted.iter().map(|wanted| look(&mut search, wanted));
+    looked.filter_map(Result::transpose).collect()
 }
 
 /// The image of the update graph.
@@ -346,15 +339,7 @@ impl Search<'_> {
         if is_there {
             return;
         }
-        let image = format!(
-            "quay.io/openshift-release-dev/ocp-v4.0-art-dev@{}",
-            digest.to_oci()
-        );
-        let blocked = self.question.imageset.mirror.blocked_images.iter();
-        let blocked = blocked.filter(|blocked| blocked.contains(&digest.to_string()));
-        let blocked = blocked.chain(self.question.imageset.blocks(&image, self.question.minor));
-        let line = blocked.map(|blocked| blocked.at.line).next();
-        let (problem, remedy) = match line {
+        let (problem, remedy) = match self.blocked_at(*digest) {
             Some(line) => (
                 format!(
                     "component `{name}` of release {} is not there: `blockedImages` (line {line}) takes it out",
@@ -372,6 +357,21 @@ impl Search<'_> {
             ),
         };
         self.find(wanted.at, problem, remedy);
+    }
+
+    /// The line of `blockedImages` that takes out a component.
+    fn blocked_at(&self, digest: Digest) -> Option<usize> {
+        let imageset = self.question.imageset;
+        let hex = digest.to_string();
+        let mut listed = imageset.mirror.blocked_images.iter();
+        let by_digest = listed.find(|blocked| blocked.contains(&hex));
+        let image = format!(
+            "quay.io/openshift-release-dev/ocp-v4.0-art-dev@{}",
+            digest.to_oci()
+        );
+        by_digest
+            .or_else(|| imageset.blocks(&image, self.question.minor))
+            .map(|blocked| blocked.at.line)
     }
 
     fn components(&mut self, wanted: &Wanted) -> Result<Option<Vec<Component>>, WishError> {
