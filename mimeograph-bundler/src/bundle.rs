@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use mimeograph_manifest::archive::Contents;
 use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault};
 use mimeograph_manifest::imageset::ImageSet;
-use mimeograph_manifest::inventory::{self, Before};
+use mimeograph_manifest::inventory::{self, Before, Inventory};
 use mimeograph_manifest::io::config::{Config, OcMirrorVersion, Parallel};
 use mimeograph_manifest::io::console::{Front, Progress};
 use mimeograph_manifest::io::imageset::{self, ImageSetFile};
@@ -16,15 +15,14 @@ use mimeograph_manifest::io::store::Shelve;
 use mimeograph_manifest::io::{clock, disk, random, release_keys};
 use mimeograph_manifest::key::{SigningKey, TrustedKeys};
 use mimeograph_manifest::limits;
-use mimeograph_manifest::manifest::{self, Generation, Manifest, Producer, Role};
+use mimeograph_manifest::manifest::{self, Generation, Manifest, Role};
 use mimeograph_manifest::name::{FileName, Sequence, StreamId};
 use mimeograph_manifest::release::ReleaseKeys;
-use mimeograph_manifest::wish::ignores_release_signatures;
 
 use crate::head::Published;
 use crate::inspect::Candidate;
 use crate::journal::{Journal, Mirrored, Stage};
-use crate::mirror::{Base, MirroredRun, PartialRuns, Places, Start};
+use crate::mirror::{Base, PartialRuns, Places, Start};
 use crate::outbox::Outbox;
 use crate::ship::{Held, Outgoing, Pace, Tally, ship};
 use crate::{describe, history, inspect, outbox, seal, travelling};
@@ -114,7 +112,7 @@ struct Run<'a> {
 
 /// What goes into a bundle besides what the journal says.
 struct Freight {
-    contents: Contents,
+    inventory: Inventory,
     imageset: ImageSet,
     record: Option<Vec<u8>>,
 }
@@ -210,59 +208,50 @@ impl Run<'_> {
             imageset.generation,
             start.removes_signatures(),
         );
-        let checked = inspect::inspect(Candidate {
-            contents: run
-                .as_ref()
-                .map(|run| run.contents.clone())
-                .unwrap_or_default(),
-            archives: run.as_ref().map_or(&[], |run| &run.archives),
-            imageset,
-            minor: oc_mirror.minor,
-            incomplete: run.as_ref().map_or(&[], |run| &run.incomplete),
-            copied: run.as_ref().map_or(&[], |run| &run.copied),
-            release_keys: &self.release_keys,
-            ignores_release_signatures: ignores_release_signatures(&producer.flags),
-            before: &earlier,
-        });
-        let left_out = run.as_ref().and_then(|run| run.left_out.clone());
-        if let Some(failure) = checked.err().or_else(|| left_out.map(Failure::from)) {
-            start.set_back()?;
-            idle(journal)?;
-            return Err(failure);
-        }
-        let Some(run) = run else {
-            idle(journal)?;
-            return Ok(Bundled::NothingNew);
-        };
-        self.note_oc_mirror(&oc_mirror, run.status);
+        let nothing_new = run.is_none();
+        let run = run.unwrap_or_default();
         let mirrored = Mirrored {
             based_on,
             producer,
-            incomplete: run.incomplete.clone(),
-            copied: run.copied.clone(),
+            incomplete: run.incomplete,
+            copied: run.copied,
         };
-        let record = history::after_run(&self.metadata, &self.places.output, imageset.generation)?;
-        self.keep_archives(journal, &run, bytes, record.as_deref(), &mirrored)?;
-        let freight = Freight {
+        let judged = inspect::inspect(Candidate {
             contents: run.contents,
-            imageset: imageset.clone(),
+            archives: &run.archives,
+            imageset,
+            mirrored: &mirrored,
+            release_keys: &self.release_keys,
+            before: &earlier,
+        });
+        let judged = judged.and_then(|inventory| match run.left_out {
+            Some(left_out) => Err(left_out.into()),
+            None => Ok(inventory),
+        });
+        let inventory = match judged {
+            Ok(inventory) => inventory,
+            Err(failure) => {
+                start.set_back()?;
+                idle(journal)?;
+                return Err(failure);
+            }
+        };
+        if nothing_new {
+            idle(journal)?;
+            return Ok(Bundled::NothingNew);
+        }
+        self.note_oc_mirror(&oc_mirror, run.status);
+        let record = history::after_run(&self.metadata, &self.places.output, imageset.generation)?;
+        // The archives go out of `oc-mirror`'s reach; from then on they are shipped, whatever happens.
+        self.outbox.take(&run.archives, bytes, record.as_deref())?;
+        journal.stage = Stage::Mirrored(mirrored.clone());
+        journal.write(&self.metadata)?;
+        let freight = Freight {
+            inventory,
+            imageset: file.imageset,
             record,
         };
-        self.ship(journal, published, mirrored, freight)
-    }
-
-    /// The archives go out of `oc-mirror`'s reach; from then on they are shipped, whatever happens.
-    fn keep_archives(
-        &self,
-        journal: &mut Journal,
-        run: &MirroredRun,
-        imageset: &[u8],
-        record: Option<&[u8]>,
-        mirrored: &Mirrored,
-    ) -> Result<(), Failure> {
-        self.outbox.take(&run.archives, imageset, record)?;
-        journal.stage = Stage::Mirrored(mirrored.clone());
-        Ok(journal.write(&self.metadata)?)
+        self.ship(journal, published, mirrored, &freight)
     }
 
     /// Archives of an earlier run: nothing of them is believed, all is read again. Those that are no longer
@@ -273,13 +262,12 @@ impl Run<'_> {
         published: &Published,
         mirrored: Mirrored,
     ) -> Result<(), Failure> {
-        let generation = mirrored.producer.generation;
         match self
             .front()
-            .stage("inspect", || self.read_outbox(generation))
+            .stage("inspect", || self.read_outbox(&mirrored, published))
         {
-            Ok(freight) => self.ship(journal, published, mirrored, freight).map(drop),
-            Err(failure) if matches!(failure.id().exit(), Exit::Damaged | Exit::MissingInput) => {
+            Ok(freight) => self.ship(journal, published, mirrored, &freight).map(drop),
+            Err(failure) if is_verdict(&failure) => {
                 tracing::warn!(
                     "what the last run left cannot be shipped, and is mirrored anew: {failure}"
                 );
@@ -291,13 +279,25 @@ impl Run<'_> {
         }
     }
 
-    fn read_outbox(&self, generation: Generation) -> Result<Freight, Failure> {
+    fn read_outbox(&self, mirrored: &Mirrored, published: &Published) -> Result<Freight, Failure> {
+        let generation = mirrored.producer.generation;
         let archives = self.outbox.archives(generation)?;
         let bytes = disk::read_bounded(&self.outbox.imageset(), limits::IMAGESET_SIZE)?;
-        let contents = outbox::read(&archives, generation, &|_| ())?;
+        let imageset = ImageSet::parse(&bytes)?;
+        let earlier = self
+            .earlier(mirrored.based_on.map(|link| link.sequence), published)?
+            .unwrap_or_default();
+        let inventory = inspect::inspect(Candidate {
+            contents: outbox::read(&archives, generation, &|_| ())?,
+            archives: &archives,
+            imageset: &imageset,
+            mirrored,
+            release_keys: &self.release_keys,
+            before: &earlier,
+        })?;
         Ok(Freight {
-            contents,
-            imageset: ImageSet::parse(&bytes)?,
+            inventory,
+            imageset,
             record: self.outbox.record()?,
         })
     }
@@ -307,24 +307,10 @@ impl Run<'_> {
         journal: &mut Journal,
         published: &Published,
         mirrored: Mirrored,
-        freight: Freight,
+        freight: &Freight,
     ) -> Result<Bundled, Failure> {
         let generation = mirrored.producer.generation;
-        let earlier = self
-            .earlier(mirrored.based_on.map(|link| link.sequence), published)?
-            .unwrap_or_default();
-        let inventory = inspect::inspect(Candidate {
-            contents: freight.contents,
-            archives: &self.outbox.archives(generation)?,
-            imageset: &freight.imageset,
-            minor: minor(&mirrored.producer),
-            incomplete: &mirrored.incomplete,
-            copied: &mirrored.copied,
-            release_keys: &self.release_keys,
-            ignores_release_signatures: ignores_release_signatures(&mirrored.producer.flags),
-            before: &earlier,
-        })?
-        .to_bytes()?;
+        let inventory = freight.inventory.to_bytes()?;
         let files = self.outgoing(generation, &freight.imageset, &inventory)?;
         let held = self.front().stage("list", || published.held(self.store))?;
         let shipped = self
@@ -487,9 +473,10 @@ impl Run<'_> {
     }
 }
 
-/// Major and minor number in what an `oc-mirror` called itself.
-fn minor(producer: &Producer) -> Option<(u32, u32)> {
-    mimeograph_manifest::io::oc_mirror::probe::minor(&producer.oc_mirror)
+/// Whether it says that archives are not what they must be: mirrored anew, they may be.
+fn is_verdict(failure: &Failure) -> bool {
+    let id = failure.id();
+    id == ErrorId::ImagesetUnsatisfied || matches!(id.exit(), Exit::Damaged | Exit::MissingInput)
 }
 
 /// A file of our own making, under its last component.

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use mimeograph_manifest::io::clock;
 use mimeograph_manifest::io::config::{Config, EnclaveName, StreamName};
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
-use mimeograph_manifest::manifest::{self, File, Generation, Kind, Manifest, Producer};
+use mimeograph_manifest::manifest::{self, File, Flag, Generation, Kind, Manifest, Producer};
 use mimeograph_manifest::signed::Verified;
-use mimeograph_manifest::wish::{IGNORE_RELEASE_SIGNATURE, REMOVE_SIGNATURES};
 
 use crate::journal::{Journal, Mirrored};
 
@@ -57,9 +56,6 @@ pub fn audience(config: &Config) -> Vec<String> {
         .collect()
 }
 
-/// Flags that change what is mirrored, or how it is judged.
-const CHANGE_CONTENT: &[&str] = &[IGNORE_RELEASE_SIGNATURE, REMOVE_SIGNATURES];
-
 /// What made the archives.
 pub fn producer(
     config: &Config,
@@ -68,17 +64,20 @@ pub fn producer(
     removes_signatures: bool,
 ) -> Producer {
     let args = &config.mirror.oc_mirror.extra_args;
-    let flags = CHANGE_CONTENT.iter().filter(|flag| {
-        let ours = removes_signatures && **flag == REMOVE_SIGNATURES;
-        ours || args
-            .iter()
-            .any(|arg| arg.trim_start_matches("--") == **flag)
-    });
+    let is_given = |flag: &Flag| {
+        let given = args.iter().map(|arg| arg.trim_start_matches("--"));
+        let mut given = given.map(|arg| arg.strip_suffix("=true").unwrap_or(arg));
+        given.any(|arg| arg == flag.as_str())
+    };
+    let ours = |flag: &Flag| removes_signatures && *flag == Flag::RemoveSignatures;
+    let flags = Flag::ALL
+        .into_iter()
+        .filter(|flag| ours(flag) || is_given(flag));
     Producer {
         mimeograph: env!("CARGO_PKG_VERSION").to_owned(),
         oc_mirror: oc_mirror.version.clone(),
         oc_mirror_sha256: oc_mirror.sha256,
         generation,
-        flags: flags.map(|flag| (*flag).to_owned()).collect(),
+        flags: flags.map(|flag| flag.as_str().to_owned()).collect(),
     }
 }

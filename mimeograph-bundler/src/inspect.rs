@@ -5,19 +5,21 @@ use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::archive::Contents;
 use mimeograph_manifest::failure::Failure;
-use mimeograph_manifest::imageset::{Around, Findings, ImageSet, ImageSetError, traps};
+use mimeograph_manifest::imageset::{Around, ImageSet, ImageSetError, traps};
 use mimeograph_manifest::inventory::{Before, Inventory, check_closure};
 use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::disk;
+use mimeograph_manifest::io::imageset::refuse_any;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::limits;
-use mimeograph_manifest::manifest::{Incomplete, Kind, Manifest};
+use mimeograph_manifest::manifest::{Kind, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::wish::evidence::Archives;
 use mimeograph_manifest::wish::{Question, judge};
 
+use crate::journal::Mirrored;
 use crate::outbox;
 
 /// Refuses what this `oc-mirror` is known to get wrong; says which fields of the image set are not known here.
@@ -33,18 +35,7 @@ pub(crate) fn refuse_traps(
         minor: oc_mirror.minor,
         local_dir: &config.mirror.local_dir,
     };
-    let found = traps(imageset, around);
-    if found.is_empty() {
-        return Ok(());
-    }
-    say(&found);
-    Err(ImageSetError::Traps(found))
-}
-
-fn say(findings: &Findings) {
-    for finding in findings.iter() {
-        tracing::error!("image set, {finding}");
-    }
+    refuse_any(traps(imageset, around), ImageSetError::Traps)
 }
 
 /// What is to become a bundle.
@@ -56,16 +47,10 @@ pub(crate) struct Candidate<'a> {
     pub archives: &'a [PathBuf],
     /// What was asked for.
     pub imageset: &'a ImageSet,
-    /// Major and minor number of the `oc-mirror` that made them.
-    pub minor: Option<(u32, u32)>,
-    /// What they lack, by their own word.
-    pub incomplete: &'a [Incomplete],
-    /// The images that `oc-mirror` says it copied, where there are charts.
-    pub copied: &'a [String],
+    /// How they were made, and from what.
+    pub mirrored: &'a Mirrored,
     /// The keys that releases must be signed with.
     pub release_keys: &'a ReleaseKeys,
-    /// Whether `oc-mirror` was told to take releases without signatures.
-    pub ignores_release_signatures: bool,
     /// What the bundle builds on.
     pub before: &'a Before,
 }
@@ -73,20 +58,14 @@ pub(crate) struct Candidate<'a> {
 /// Makes the inventory of a bundle, after checking that it is what was asked for, and that every wanted image is whole.
 pub(crate) fn inspect(candidate: Candidate<'_>) -> Result<Inventory, Failure> {
     let structure = candidate.contents.structure;
-    let failed: Vec<_> = candidate
-        .incomplete
-        .iter()
-        .map(|lack| lack.reference.clone())
-        .collect();
     let question = Question {
         imageset: candidate.imageset,
         structure: &structure,
-        minor: candidate.minor,
-        failed: &failed,
+        producer: &candidate.mirrored.producer,
+        incomplete: &candidate.mirrored.incomplete,
         before: candidate.before,
-        copied: candidate.copied,
+        copied: &candidate.mirrored.copied,
         release_keys: candidate.release_keys,
-        ignores_release_signatures: candidate.ignores_release_signatures,
     };
     let readers = outbox::open(candidate.archives)?;
     let judgement = judge(
@@ -96,10 +75,7 @@ pub(crate) fn inspect(candidate: Candidate<'_>) -> Result<Inventory, Failure> {
     for hint in &judgement.hints {
         tracing::info!("{hint}");
     }
-    if !judgement.findings.is_empty() {
-        say(&judgement.findings);
-        return Err(ImageSetError::Unsatisfied(judgement.findings).into());
-    }
+    refuse_any(judgement.findings, ImageSetError::Unsatisfied)?;
     check_closure(
         &structure,
         candidate.before,

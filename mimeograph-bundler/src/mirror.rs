@@ -13,7 +13,7 @@ use mimeograph_manifest::archive::Contents;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::imageset::{ImageSet, TagStyle};
 use mimeograph_manifest::io::config::{Config, RemoveSignatures};
-use mimeograph_manifest::io::disk;
+use mimeograph_manifest::io::disk::{self, Action, DiskError};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::oc_mirror::attempts::{self, Attempt};
 use mimeograph_manifest::io::oc_mirror::auth::Credentials;
@@ -133,7 +133,7 @@ pub enum Base {
 }
 
 /// Archives that may be shipped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct MirroredRun {
     /// Where they lie.
     pub archives: Vec<PathBuf>,
@@ -272,7 +272,8 @@ impl Start<'_> {
         residue::set_logs_aside(&self.places.output, &self.places.logs)?;
         for archive in outbox::archives(&self.places.output, self.imageset.generation)? {
             // Nothing of value lies here: what was mirrored well was moved to the outbox at once.
-            let _ = fs::remove_file(archive);
+            fs::remove_file(&archive)
+                .map_err(|source| DiskError::new(Action::Remove, &archive, source))?;
         }
         let known = error_files::names(&self.places.output)?;
         let (ended, summary) = self.run(attempt, timeout, Purpose::Mirror)?;

@@ -13,20 +13,18 @@ use mimeograph_manifest::io::console::Report;
 use mimeograph_manifest::io::disk;
 use mimeograph_manifest::io::imageset::{self, ImageSetFile};
 use mimeograph_manifest::io::interrupt::Interrupt;
+use mimeograph_manifest::io::oc_mirror::mapping::{self, Mapped};
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::release_keys;
 use mimeograph_manifest::io::working_dir::WorkingDir;
 use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::Generation;
-use mimeograph_manifest::wish::plan::{Mapped, Plan, plan};
-use mimeograph_manifest::wish::{Question, ignores_release_signatures};
+use mimeograph_manifest::wish::Question;
+use mimeograph_manifest::wish::plan::{Plan, plan};
 use serde::Serialize;
 
 use crate::mirror::{Base, PartialRuns, Places, Start};
 use crate::{describe, inspect, travelling};
-
-/// Largest mapping of a dry run, in bytes.
-const MAPPING_SIZE: u64 = 256 << 20;
 
 /// What is printed.
 #[derive(Debug, Serialize)]
@@ -88,15 +86,14 @@ pub fn report(config: &Config, interrupt: &Interrupt) -> Result<Report, Failure>
     let question = Question {
         imageset,
         structure: &Structure::default(),
-        minor: oc_mirror.minor,
-        failed: &[],
+        producer: &producer,
+        incomplete: &[],
         before: &Before::default(),
         copied: &[],
         release_keys: &keys,
-        ignores_release_signatures: ignores_release_signatures(&producer.flags),
     };
     let plan = plan(&question, &mut WorkingDir::below(&places.output))?;
-    let mapped = mapping(&places.output)?;
+    let mapped = mapping::read(&places.output)?;
     let planned = Planned::of(
         plan,
         &mapped,
@@ -113,15 +110,6 @@ pub fn report(config: &Config, interrupt: &Interrupt) -> Result<Report, Failure>
         Some(error) => report.but(error),
         None => report,
     })
-}
-
-fn mapping(output: &Path) -> Result<Vec<Mapped>, Failure> {
-    let path = output.join("working-dir/dry-run/mapping.txt");
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let bytes = disk::read_bounded(&path, MAPPING_SIZE)?;
-    Ok(Mapped::parse(&String::from_utf8_lossy(&bytes)))
 }
 
 /// The newest inventory that is kept here.

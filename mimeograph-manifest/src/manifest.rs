@@ -4,6 +4,8 @@
 //! again and compared. So duplicate or unknown members, other orders, spaces, escapes and numbers
 //! cannot carry a second meaning.
 
+mod producer;
+
 use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,7 @@ use crate::digest::Digest;
 use crate::limits;
 use crate::name::{FileName, Sequence, StreamId};
 use crate::time::Timestamp;
+pub use producer::{Flag, Generation, Producer, minor};
 
 /// The first bytes of every manifest, up to its format version.
 const TYPE_PREFIX: &str = "{\"type\":\"application/vnd.mimeograph.manifest.v";
@@ -50,48 +53,6 @@ pub struct Link {
     pub sequence: Sequence,
     /// The SHA-256 of its manifest's exact bytes.
     pub sha256: Digest,
-}
-
-/// What made the bundle.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Producer {
-    /// Mimeograph's version.
-    pub mimeograph: String,
-    /// What `oc-mirror version` calls itself.
-    pub oc_mirror: String,
-    /// SHA-256 of the `oc-mirror` program.
-    pub oc_mirror_sha256: Digest,
-    /// Which of its two generations ran.
-    pub generation: Generation,
-    /// The flags that change content, signature removal for instance.
-    pub flags: Vec<String>,
-}
-
-/// `oc-mirror` has two generations with different archives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Generation {
-    /// `--v1`: `mirror_seq1_000000.tar`.
-    V1,
-    /// `--v2`: `mirror_000001.tar`.
-    V2,
-}
-
-impl Generation {
-    /// `v1` or `v2`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::V1 => "v1",
-            Self::V2 => "v2",
-        }
-    }
-}
-
-impl std::fmt::Display for Generation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 /// Something that the image set asks for and the bundle does not hold.

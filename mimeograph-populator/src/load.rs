@@ -13,6 +13,7 @@ use mimeograph_manifest::io::oc_mirror::attempts::{self, Attempt};
 use mimeograph_manifest::io::oc_mirror::auth::Credentials;
 use mimeograph_manifest::io::oc_mirror::environment::Surroundings;
 use mimeograph_manifest::io::oc_mirror::error_files::{self, Ours};
+use mimeograph_manifest::io::oc_mirror::mapping::{self, Mapped};
 use mimeograph_manifest::io::oc_mirror::outcome::{Outcome, Partial, judge};
 use mimeograph_manifest::io::oc_mirror::port::Port;
 use mimeograph_manifest::io::oc_mirror::private::{ForRun, PrivateDir};
@@ -20,14 +21,14 @@ use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::oc_mirror::residue;
 use mimeograph_manifest::io::oc_mirror::summary::LogSummary;
 use mimeograph_manifest::io::process::{self, Limits, Spec};
+use mimeograph_manifest::manifest::Flag;
 use mimeograph_manifest::manifest::{Generation, Missing, Role};
 use mimeograph_manifest::release::ReleaseKeys;
-use mimeograph_manifest::wish::REMOVE_SIGNATURES;
 
 use crate::deliver;
 use crate::oc_mirror::DiskToMirror;
 use crate::registries;
-use crate::registry::{Mapped, Registry, Tls, Wanted, parse_mapping};
+use crate::registry::{Registry, Tls, Wanted};
 use crate::resources;
 use crate::verified::VerifiedBundle;
 
@@ -95,14 +96,10 @@ pub enum LoadError {
         first: String,
     },
     /// It computed one for an image that was not signed.
-    #[error(
-        "`oc-mirror` would take `{repository}:{tag}` from its cache, which no signed inventory names"
-    )]
+    #[error("`oc-mirror` would take `{image}` from its cache, which no signed inventory names")]
     Unsigned {
-        /// The repository in the cache.
-        repository: String,
-        /// The tag there.
-        tag: String,
+        /// As its dry run has it.
+        image: String,
     },
 }
 
@@ -214,34 +211,34 @@ impl Loader<'_> {
                 Ok(run)
             },
         )?;
-        let path = bundle.archives().join("working-dir/dry-run/mapping.txt");
-        let text = disk::read_bounded(&path, 256 << 20)?;
-        let mapped = parse_mapping(&String::from_utf8_lossy(&text), run.port)?;
-        let wanted = Self::wanted(bundle, mapped)?;
+        let mapped = mapping::read(&bundle.archives())?;
+        let wanted = Self::wanted(bundle, mapped, run.port)?;
         self.ask(&wanted)
     }
 
-    fn wanted(bundle: &VerifiedBundle, mapped: Vec<Mapped>) -> Result<Vec<Wanted>, Failure> {
+    fn wanted(
+        bundle: &VerifiedBundle,
+        mapped: Vec<Mapped>,
+        port: u16,
+    ) -> Result<Vec<Wanted>, Failure> {
         let lacks = lacking(bundle);
+        let structure = &bundle.inventory().structure;
         let mut wanted = Vec::new();
-        for destination in mapped {
-            let Mapped {
-                repository,
-                tag,
-                target_repository,
-                target_tag,
-            } = destination;
-            let Some(digest) = bundle.inventory().structure.resolve(&repository, &tag) else {
-                if lacks.is_empty() {
-                    return Err(LoadError::Unsigned { repository, tag }.into());
+        for image in mapped {
+            let signed = image
+                .in_cache(port)
+                .and_then(|(repository, tag)| structure.resolve(repository, tag));
+            match signed {
+                Some(digest) => wanted.push(Wanted {
+                    repository: image.repository,
+                    tag: image.tag,
+                    digest,
+                }),
+                None if lacks.is_empty() => {
+                    return Err(LoadError::Unsigned { image: image.from }.into());
                 }
-                continue;
-            };
-            wanted.push(Wanted {
-                repository: target_repository,
-                tag: target_tag,
-                digest,
-            });
+                None => {}
+            }
         }
         if wanted.is_empty() && lacks.is_empty() {
             return Err(LoadError::NoDestinations.into());
@@ -252,9 +249,9 @@ impl Loader<'_> {
             .map(|destination| destination.digest)
             .collect();
         let asked_for = bundle.inventory().wish.digests();
-        if let Some(left_out) = asked_for.difference(&going).next() {
-            let count = asked_for.difference(&going).count();
-            let first = left_out.to_oci();
+        let left_out: Vec<_> = asked_for.difference(&going).collect();
+        if let Some(first) = left_out.first() {
+            let (count, first) = (left_out.len(), first.to_oci());
             return Err(LoadError::LeftOut { count, first }.into());
         }
         Ok(wanted)
@@ -370,7 +367,6 @@ impl Loader<'_> {
         } else {
             bundle.archives().display().to_string()
         };
-        let mut flags = bundle.manifest().producer.flags.iter();
         let command = DiskToMirror {
             generation: bundle.generation(),
             kind: bundle.manifest().kind,
@@ -382,7 +378,7 @@ impl Loader<'_> {
             auth_file: &private.auth_file(),
             target_tls_verify: settings.target_tls_verify,
             attempt,
-            remove_signatures: flags.any(|flag| flag == REMOVE_SIGNATURES),
+            remove_signatures: bundle.manifest().producer.has(Flag::RemoveSignatures),
             dry_run: purpose == Purpose::DryRun,
             extra: &settings.extra_args,
         };

@@ -8,7 +8,7 @@ use mimeograph_manifest::io::console::{Front, OcMirrorRun, Progress};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::oc_mirror::environment;
-use mimeograph_manifest::io::oc_mirror::probe::{self, OcMirror};
+use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::io::{clock, disk, release_keys};
 use mimeograph_manifest::key::TrustedKeys;
@@ -420,7 +420,7 @@ fn check_versions(
     {
         return Ok(());
     }
-    let same = match (probe::minor(&producer.oc_mirror), ours.minor) {
+    let same = match (producer.minor(), ours.minor) {
         (Some(theirs), Some(ours)) => theirs == ours,
         // One that does not know its version is only known to fit if it is the very same program.
         _ => producer.oc_mirror_sha256 == ours.sha256,

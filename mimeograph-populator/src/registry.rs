@@ -123,9 +123,6 @@ pub enum RegistryError {
         /// What it said.
         source: Box<OciDistributionError>,
     },
-    /// A line of the mapping is not one.
-    #[error("`oc-mirror` computed a destination that cannot be read: `{0}`")]
-    Mapping(String),
 }
 
 impl Fault for RegistryError {
@@ -134,7 +131,6 @@ impl Fault for RegistryError {
             Self::Prepare { .. } => ErrorId::ConfigInvalid,
             Self::Unreachable { .. } => ErrorId::RegistryUnreachable,
             Self::Forbidden { .. } => ErrorId::RegistryForbidden,
-            Self::Mapping(_) => ErrorId::TargetMismatch,
         }
     }
 
@@ -148,7 +144,7 @@ impl Fault for RegistryError {
                  `mirror.ocMirror.targetTLSVerify`"
                     .into(),
             ),
-            Self::Prepare { .. } | Self::Mapping(_) => None,
+            Self::Prepare { .. } => None,
         }
     }
 }
@@ -413,62 +409,9 @@ fn certificates(host: &str) -> Vec<Certificate> {
     found
 }
 
-/// A line of a dry run's mapping: where in the cache, and where to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mapped {
-    /// The repository in the cache.
-    pub repository: String,
-    /// The tag there.
-    pub tag: String,
-    /// The repository in the target, without the host.
-    pub target_repository: String,
-    /// The tag there.
-    pub target_tag: String,
-}
-
-/// Reads `docker://localhost:<port>/<repository>:<tag>=docker://<host>/<repository>:<tag>` line by line.
-pub fn parse_mapping(text: &str, port: u16) -> Result<Vec<Mapped>, RegistryError> {
-    let cache = format!("docker://localhost:{port}/");
-    let parse = |line: &str| {
-        let (from, to) = line.split_once("=docker://")?;
-        let (repository, tag) = from.strip_prefix(&cache)?.rsplit_once(':')?;
-        let (target_repository, target_tag) = to.split_once('/')?.1.rsplit_once(':')?;
-        Some(Mapped {
-            repository: repository.to_owned(),
-            tag: tag.to_owned(),
-            target_repository: target_repository.to_owned(),
-            target_tag: target_tag.to_owned(),
-        })
-    };
-    text.lines()
-        .filter(|line| !line.trim().is_empty())
-        .map(|line| {
-            parse(line).ok_or_else(|| RegistryError::Mapping(line.escape_default().to_string()))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_recorded_mapping_is_read() {
-        // Of a dry run of 5.2 with operators: the filtered catalogue has another tag in the cache.
-        let text = "docker://localhost:22999/ops/catalog:9c52423f9961a1ab15211eed0bd3d3d8=docker://127.0.0.1:5101/ops/catalog:v1\n";
-        let mapped = parse_mapping(text, 22_999).unwrap();
-        let wanted = Mapped {
-            repository: "ops/catalog".into(),
-            tag: "9c52423f9961a1ab15211eed0bd3d3d8".into(),
-            target_repository: "ops/catalog".into(),
-            target_tag: "v1".into(),
-        };
-        assert_eq!(mapped, [wanted]);
-        assert!(matches!(
-            parse_mapping(text, 23_000),
-            Err(RegistryError::Mapping(_))
-        ));
-    }
 
     #[test]
     fn the_longest_matching_entry_of_an_auth_file_counts() {

@@ -6,11 +6,11 @@ use mimeograph_manifest::archive::Contents;
 use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::imageset::{ImageSet, ImageSetError};
 use mimeograph_manifest::inventory::{Before, Inventory, InventoryError};
-use mimeograph_manifest::io::oc_mirror::probe;
+use mimeograph_manifest::io::imageset::refuse_any;
 use mimeograph_manifest::manifest::Manifest;
 use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::wish::evidence::Archives;
-use mimeograph_manifest::wish::{Question, ignores_release_signatures, judge};
+use mimeograph_manifest::wish::{Question, judge};
 
 /// What is judged.
 #[derive(Clone, Copy, Debug)]
@@ -40,28 +40,17 @@ pub(crate) fn check<R: Read + Seek>(
     // What `oc-mirror` copied for charts was signed by name: whether it is there is judged again.
     let chart_images = inventory.wish.chart_images.iter();
     let copied: Vec<_> = chart_images.map(|image| image.reference.clone()).collect();
-    let failed: Vec<_> = manifest
-        .incomplete
-        .iter()
-        .map(|lack| lack.reference.clone())
-        .collect();
     let question = Question {
         imageset,
         structure: &contents.structure,
-        minor: probe::minor(&manifest.producer.oc_mirror),
-        failed: &failed,
+        producer: &manifest.producer,
+        incomplete: &manifest.incomplete,
         before,
         copied: &copied,
         release_keys,
-        ignores_release_signatures: ignores_release_signatures(&manifest.producer.flags),
     };
     let judgement = judge(&question, &mut Archives::new(&contents.places, readers))?;
-    if !judgement.findings.is_empty() {
-        for finding in judgement.findings.iter() {
-            tracing::error!("image set, {finding}");
-        }
-        return Err(ImageSetError::Unsatisfied(judgement.findings).into());
-    }
+    refuse_any(judgement.findings, ImageSetError::Unsatisfied)?;
     let is_comparable = manifest.producer.mimeograph == env!("CARGO_PKG_VERSION");
     if is_comparable && judgement.wish != inventory.wish {
         let what = "what the image set came to".to_owned();

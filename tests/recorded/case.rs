@@ -15,7 +15,7 @@ use mimeograph_manifest::io::oc_mirror::image::FailedImage;
 use mimeograph_manifest::io::oc_mirror::outcome::{Outcome, judge as judge_run};
 use mimeograph_manifest::io::oc_mirror::summary::LogSummary;
 use mimeograph_manifest::io::process::{Ended, Status};
-use mimeograph_manifest::manifest::Generation;
+use mimeograph_manifest::manifest::{Flag, Generation, Producer};
 use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::wish::evidence::{Archives, Evidence};
 use mimeograph_manifest::wish::{Judgement, Question, judge};
@@ -45,6 +45,23 @@ impl Case {
     /// 5.2 was built from source and does not know its version.
     pub fn minor(self) -> Option<(u32, u32)> {
         (self.version == "4.17").then_some((4, 17))
+    }
+
+    fn producer(self) -> Producer {
+        let ignores = self.name.ends_with("ignore-signature");
+        let flag = Flag::IgnoreReleaseSignature.as_str().to_owned();
+        let version = if self.minor().is_some() {
+            "4.17.0"
+        } else {
+            "v0.0.0-unknown"
+        };
+        Producer {
+            mimeograph: String::new(),
+            oc_mirror: version.to_owned(),
+            oc_mirror_sha256: Digest::of(b""),
+            generation: Generation::V2,
+            flags: if ignores { vec![flag] } else { Vec::new() },
+        }
     }
 
     /// Its image set, or why it cannot be read.
@@ -172,12 +189,11 @@ impl Case {
         let question = Question {
             imageset,
             structure,
-            minor: self.minor(),
-            failed: &[],
+            producer: &self.producer(),
+            incomplete: &[],
             before,
             copied: &self.copied(),
             release_keys: &release_keys(),
-            ignores_release_signatures: self.name.ends_with("ignore-signature"),
         };
         judge(&question, evidence).unwrap_or_else(|error| panic!("{self:?}: {error}"))
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::config::Config;
 use super::disk::{self, DiskError};
 use crate::failure::{ErrorId, Failure, Fault};
-use crate::imageset::{ImageSet, ImageSetError};
+use crate::imageset::{Findings, ImageSet, ImageSetError};
 use crate::limits;
 
 /// An image set that was read.
@@ -82,4 +82,18 @@ fn read_at(path: &Path) -> Result<ImageSetFile, ImageSetFileError> {
         }),
         Err(source) => Err(ImageSetFileError::Wrong { path, source }),
     }
+}
+
+/// Says each finding on a line of its own, and refuses the image set if there is any.
+pub fn refuse_any(
+    findings: Findings,
+    refused: impl FnOnce(Findings) -> ImageSetError,
+) -> Result<(), ImageSetError> {
+    if findings.is_empty() {
+        return Ok(());
+    }
+    for finding in findings.iter() {
+        tracing::error!("image set, {finding}");
+    }
+    Err(refused(findings))
 }

@@ -9,11 +9,7 @@ use crate::manifest::Generation;
 pub(super) fn resolve(question: &Question<'_>, found: &mut Vec<Finding>) -> Vec<Resolved> {
     let images = &question.imageset.mirror.additional_images;
     let wanted = images.iter().filter(|image| {
-        question
-            .imageset
-            .blocks(&image.name, question.minor)
-            .is_none()
-            && !question.has_failed(&image.name)
+        question.blocks(&image.name).is_none() && !question.has_failed(&image.name)
     });
     let mut resolved = Vec::new();
     for image in wanted {

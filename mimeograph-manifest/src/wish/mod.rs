@@ -19,22 +19,12 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::SelectedPackage;
 use crate::digest::Digest;
 use crate::failure::{ErrorId, Fault};
+use crate::imageset::model::Text;
 use crate::imageset::{Finding, Findings, ImageSet, TagStyle};
 use crate::inventory::{Before, Structure};
-use crate::manifest::Generation;
+use crate::manifest::{Flag, Generation, Incomplete, Producer};
 use crate::release::ReleaseKeys;
 use evidence::Evidence;
-
-/// `oc-mirror`'s flag for releases without signatures, as `producer.flags` has it.
-pub const IGNORE_RELEASE_SIGNATURE: &str = "ignore-release-signature";
-
-/// `oc-mirror`'s flag that leaves cosign signatures behind, as `producer.flags` has it.
-pub const REMOVE_SIGNATURES: &str = "remove-signatures";
-
-/// Whether a producer's flags say so.
-pub fn ignores_release_signatures(flags: &[String]) -> bool {
-    flags.iter().any(|flag| flag == IGNORE_RELEASE_SIGNATURE)
-}
 
 /// What an image set came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,10 +146,10 @@ pub struct Question<'a> {
     pub imageset: &'a ImageSet,
     /// What the archives hold.
     pub structure: &'a Structure,
-    /// Major and minor number of the `oc-mirror` that made them; `None` where it did not know itself.
-    pub minor: Option<(u32, u32)>,
-    /// References that failed, in a run whose partial result is accepted.
-    pub failed: &'a [String],
+    /// What made them.
+    pub producer: &'a Producer,
+    /// What they lack by their own word, in a run whose partial result is accepted.
+    pub incomplete: &'a [Incomplete],
     /// What the bundles brought that this one builds on.
     pub before: &'a Before,
     /// The images that `oc-mirror` says it copied, where the image set names charts: nothing else tells which images those
@@ -167,18 +157,26 @@ pub struct Question<'a> {
     pub copied: &'a [String],
     /// The keys that releases must be signed with.
     pub release_keys: &'a ReleaseKeys,
-    /// Whether `oc-mirror` was told to take releases without signatures ([`IGNORE_RELEASE_SIGNATURE`]).
-    pub ignores_release_signatures: bool,
 }
 
 impl Question<'_> {
     /// How tags of digest-only images look.
     fn style(&self) -> TagStyle {
-        TagStyle::of(self.imageset.generation, self.minor)
+        TagStyle::of(self.imageset.generation, self.producer.minor())
+    }
+
+    fn ignores_release_signatures(&self) -> bool {
+        self.producer.has(Flag::IgnoreReleaseSignature)
     }
 
     fn has_failed(&self, reference: &str) -> bool {
-        self.failed.iter().any(|failed| failed == reference)
+        let mut lacks = self.incomplete.iter();
+        lacks.any(|lack| lack.reference == reference)
+    }
+
+    /// The line of `blockedImages` that takes out an image.
+    fn blocks(&self, image: &str) -> Option<&Text> {
+        self.imageset.blocks(image, self.producer.minor())
     }
 }
 

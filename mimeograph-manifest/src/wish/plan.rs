@@ -52,38 +52,6 @@ pub struct PlannedCatalog {
     pub dead_packages: u64,
 }
 
-/// A line of a dry run's mapping: an image, and where in the cache it goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mapped {
-    /// The image.
-    pub from: String,
-    /// The repository in the cache.
-    pub repository: String,
-    /// The tag there.
-    pub tag: String,
-}
-
-impl Mapped {
-    /// Reads `docker://<image>=docker://localhost:<port>/<repository>:<tag>`, line by line; what is none is left out.
-    pub fn parse(mapping: &str) -> Vec<Self> {
-        let lines = mapping.lines().filter_map(|line| {
-            let (from, to) = line.split_once("=docker://")?;
-            let (repository, tag) = to.split_once('/')?.1.rsplit_once(':')?;
-            Some(Self {
-                from: from.strip_prefix("docker://").unwrap_or(from).to_owned(),
-                repository: repository.to_owned(),
-                tag: tag.to_owned(),
-            })
-        });
-        lines.collect()
-    }
-
-    /// The digest that the image is named by, if it is.
-    pub fn digest(&self) -> Option<Digest> {
-        Digest::from_oci(self.from.rsplit_once('@')?.1).ok()
-    }
-}
-
 /// Judges what a dry run left. The question's structure is not looked at: nothing was archived.
 pub fn plan(question: &Question<'_>, evidence: &mut dyn Evidence) -> Result<Plan, WishError> {
     let (mut found, mut hints) = (Vec::new(), Vec::new());

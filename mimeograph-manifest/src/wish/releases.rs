@@ -79,7 +79,7 @@ fn each<T>(
         signed: BTreeMap::new(),
     };
     let wanted = search.wanted(platform)?;
-    if !question.ignores_release_signatures {
+    if !question.ignores_release_signatures() {
         search.read_signatures()?;
     }
     let looked = wanted.iter().map(|wanted| look(&mut search, wanted));
@@ -258,7 +258,7 @@ impl Search<'_> {
         let Wanted {
             at, name, digest, ..
         } = wanted;
-        if self.question.ignores_release_signatures {
+        if self.question.ignores_release_signatures() {
             let version = wanted.version.as_ref();
             let tag = version.map(|version| format!("{version}-{}", wanted.architecture));
             return Some(tag.unwrap_or_else(|| digest.to_string()));
@@ -370,7 +370,7 @@ impl Search<'_> {
             digest.to_oci()
         );
         by_digest
-            .or_else(|| imageset.blocks(&image, self.question.minor))
+            .or_else(|| self.question.blocks(&image))
             .map(|blocked| blocked.at.line)
     }
 

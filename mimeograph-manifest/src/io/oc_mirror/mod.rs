@@ -9,6 +9,7 @@ pub mod flags;
 pub mod history;
 pub mod image;
 pub mod log;
+pub mod mapping;
 mod nature;
 pub mod outcome;
 pub mod outcome_error;

@@ -13,6 +13,7 @@ use crate::failure::{ErrorId, Fault};
 use crate::io::disk::{Action, id_of};
 use crate::io::interrupt::Interrupt;
 use crate::io::process::{self, Limits, Pipe, ProcessError, Spec, Status};
+use crate::manifest::minor;
 
 use super::Generation;
 use super::flags::Flags;
@@ -272,14 +273,6 @@ fn version(path: &Path, answer: &Answer) -> Result<String, ProbeError> {
         .filter(|version| version.bytes().all(|byte| byte.is_ascii_graphic()))
         .map(str::to_owned)
         .ok_or_else(strange)
-}
-
-/// Major and minor number in what an `oc-mirror` calls itself, `v4.17.0-202411251634.p0.g0b2b0d7.…` for
-/// instance; `None` for `v0.0.0-unknown`.
-pub fn minor(version: &str) -> Option<(u32, u32)> {
-    let mut parts = version.trim_start_matches('v').split(['.', '-', '+']);
-    let pair = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    (pair != (0, 0)).then_some(pair)
 }
 
 /// What goes wrong before the first run.

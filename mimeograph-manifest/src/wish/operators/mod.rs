@@ -220,10 +220,7 @@ impl Search<'_> {
     }
 
     fn is_left_out(&self, image: &str) -> bool {
-        let Question {
-            imageset, minor, ..
-        } = self.question;
-        self.question.has_failed(image) || imageset.blocks(image, *minor).is_some()
+        self.question.has_failed(image) || self.question.blocks(image).is_some()
     }
 
     fn image(&self, image: &str) -> Option<Digest> {
