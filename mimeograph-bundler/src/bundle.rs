@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault};
-use mimeograph_manifest::imageset::ImageSet;
+use mimeograph_manifest::imageset::{Findings, ImageSet, ImageSetError};
 use mimeograph_manifest::inventory::{self, Before, Inventory};
 use mimeograph_manifest::io::config::{Config, OcMirrorVersion, Parallel};
 use mimeograph_manifest::io::console::{Front, Progress};
-use mimeograph_manifest::io::imageset::{self, ImageSetFile};
+use mimeograph_manifest::io::imageset::{self, ImageSetFile, refuse_any};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::oc_mirror::environment;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
@@ -15,7 +16,7 @@ use mimeograph_manifest::io::store::Shelve;
 use mimeograph_manifest::io::{clock, disk, random, release_keys};
 use mimeograph_manifest::key::{SigningKey, TrustedKeys};
 use mimeograph_manifest::limits;
-use mimeograph_manifest::manifest::{self, Generation, Manifest, Role};
+use mimeograph_manifest::manifest::{self, Generation, Kind, Manifest, Role};
 use mimeograph_manifest::name::{FileName, Sequence, StreamId};
 use mimeograph_manifest::release::ReleaseKeys;
 
@@ -24,6 +25,7 @@ use crate::inspect::Candidate;
 use crate::journal::{Journal, Mirrored, Stage};
 use crate::mirror::{Base, PartialRuns, Places, Start};
 use crate::outbox::Outbox;
+use crate::plan::Ahead;
 use crate::ship::{Held, Outgoing, Pace, Tally, ship};
 use crate::{describe, history, inspect, outbox, seal, travelling};
 
@@ -177,6 +179,7 @@ impl Run<'_> {
             facts.sequence = Some(journal.next_sequence().number());
             facts.key_ids = vec![self.request.key.public().id().to_string()];
         });
+        self.look_ahead(&file, &oc_mirror, published)?;
         let (base, based_on) = self.base(journal, published, imageset.generation)?;
         journal.stage = Stage::Mirroring;
         journal.write(&self.metadata)?;
@@ -252,6 +255,47 @@ impl Run<'_> {
             record,
         };
         self.ship(journal, published, mirrored, &freight)
+    }
+
+    /// What cannot be met is said before hours are spent on mirroring.
+    ///
+    /// A dry run fetches catalogues and release images once more, so it is made only where the image set is another than
+    /// that of the last bundle. Where it fails otherwise, the run itself will tell: its archives are judged in any case.
+    fn look_ahead(
+        &self,
+        file: &ImageSetFile,
+        oc_mirror: &OcMirror,
+        published: &Published,
+    ) -> Result<(), Failure> {
+        let imageset = &file.imageset;
+        let tells = imageset.mirror.platform.is_some() || imageset.has_operators();
+        let is_known = published
+            .bundles
+            .iter()
+            .rfind(|bundle| bundle.kind != Kind::Heartbeat)
+            .is_some_and(|bundle| holds_imageset(bundle, &file.bytes));
+        if imageset.generation == Generation::V1 || !tells || is_known {
+            return Ok(());
+        }
+        let ahead = Ahead {
+            config: self.request.config,
+            file,
+            oc_mirror,
+            release_keys: &self.release_keys,
+            interrupt: self.request.interrupt,
+        };
+        match self.front().stage("plan", || ahead.rehearse()) {
+            Ok(rehearsed) => {
+                let findings = Findings::new(rehearsed.plan.findings);
+                let refused = refuse_any(findings, ImageSetError::Unsatisfied);
+                refused.map_err(|error| file.wrong(error).into())
+            }
+            Err(failure) if failure.id() == ErrorId::Interrupted => Err(failure),
+            Err(failure) => {
+                tracing::info!("what cannot be met could not be told by a dry run: {failure}");
+                Ok(())
+            }
+        }
     }
 
     /// Archives of an earlier run: nothing of them is believed, all is read again. Those that are no longer
@@ -477,6 +521,13 @@ impl Run<'_> {
 fn is_verdict(failure: &Failure) -> bool {
     let id = failure.id();
     id == ErrorId::ImagesetUnsatisfied || matches!(id.exit(), Exit::Damaged | Exit::MissingInput)
+}
+
+/// Whether a bundle was made for exactly this image set.
+fn holds_imageset(bundle: &Manifest, bytes: &[u8]) -> bool {
+    let mut files = bundle.files.iter();
+    let file = files.find(|file| file.role == Role::Imageset);
+    file.is_some_and(|file| matches!(file.chunks.as_slice(), [one] if one.raw == Digest::of(bytes)))
 }
 
 /// A file of our own making, under its last component.

@@ -14,11 +14,13 @@ use mimeograph_manifest::io::disk;
 use mimeograph_manifest::io::imageset::{self, ImageSetFile};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::oc_mirror::mapping::{self, Mapped};
+use mimeograph_manifest::io::oc_mirror::outcome_error::OutcomeError;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::release_keys;
 use mimeograph_manifest::io::working_dir::WorkingDir;
 use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::Generation;
+use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::wish::Question;
 use mimeograph_manifest::wish::plan::{Plan, plan};
 use serde::Serialize;
@@ -52,9 +54,7 @@ impl Drop for Folder {
 /// Plans.
 pub fn report(config: &Config, interrupt: &Interrupt) -> Result<Report, Failure> {
     let file = imageset::read(config)?;
-    let ImageSetFile {
-        bytes, imageset, ..
-    } = &file;
+    let imageset = &file.imageset;
     travelling::local_files(imageset, &config.mirror.local_dir)?;
     let bundle_dir = config.artefacts.bundle_dir.to_path_buf();
     disk::create_folder(&bundle_dir, 0o755)?;
@@ -65,40 +65,16 @@ pub fn report(config: &Config, interrupt: &Interrupt) -> Result<Report, Failure>
         let text = "nothing is known to be wrong; v1 cannot say before what it will mirror";
         return Ok(Report::new("planned", text));
     }
-    let folder = Folder(bundle_dir.join(format!("9{:010}", std::process::id())));
-    disk::create_folder(&folder.0, 0o700)?;
-    let places = Places::at(&folder.0)?;
-    let keys = release_keys::read(config)?;
-    let start = Start {
+    let ahead = Ahead {
         config,
-        places: &places,
+        file: &file,
         oc_mirror: &oc_mirror,
-        bytes,
-        imageset,
-        base: Base::Nothing,
-        release_keys: &keys,
-        without_signatures: false.into(),
+        release_keys: &release_keys::read(config)?,
         interrupt,
-        partial: PartialRuns::Refuse,
     };
-    let error = start.rehearse()?;
-    let producer = describe::producer(config, &oc_mirror, imageset.generation, false);
-    let question = Question {
-        imageset,
-        structure: &Structure::default(),
-        producer: &producer,
-        incomplete: &[],
-        before: &Before::default(),
-        copied: &[],
-        release_keys: &keys,
-    };
-    let plan = plan(&question, &mut WorkingDir::below(&places.output))?;
-    let mapped = mapping::read(&places.output)?;
-    let planned = Planned::of(
-        plan,
-        &mapped,
-        newest(&config.artefacts.metadata_dir)?.as_ref(),
-    );
+    let rehearsed = ahead.rehearse()?;
+    let newest = newest(&config.artefacts.metadata_dir)?;
+    let planned = Planned::of(rehearsed.plan, &rehearsed.mapped, newest.as_ref());
     let text = planned.text();
     let report = Report::new("planned", text).with(&planned)?;
     let findings = Findings::new(planned.plan.findings);
@@ -106,10 +82,74 @@ pub fn report(config: &Config, interrupt: &Interrupt) -> Result<Report, Failure>
         return Ok(report.but(file.wrong(ImageSetError::Unsatisfied(findings))));
     }
     // It may know of something that is not judged here.
-    Ok(match error {
+    Ok(match rehearsed.error {
         Some(error) => report.but(error),
         None => report,
     })
+}
+
+/// What a dry run is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead<'a> {
+    pub config: &'a Config,
+    pub file: &'a ImageSetFile,
+    pub oc_mirror: &'a OcMirror,
+    pub release_keys: &'a ReleaseKeys,
+    pub interrupt: &'a Interrupt,
+}
+
+/// What a dry run came to.
+pub(crate) struct Rehearsed {
+    pub plan: Plan,
+    pub mapped: Vec<Mapped>,
+    /// What `oc-mirror` itself says that is wrong.
+    pub error: Option<OutcomeError>,
+}
+
+impl Ahead<'_> {
+    /// Makes the dry run, in a private folder that is removed afterwards.
+    pub(crate) fn rehearse(self) -> Result<Rehearsed, Failure> {
+        let Self {
+            config,
+            file,
+            oc_mirror,
+            release_keys,
+            interrupt,
+        } = self;
+        let imageset = &file.imageset;
+        let bundle_dir = config.artefacts.bundle_dir.to_path_buf();
+        let folder = Folder(bundle_dir.join(format!("9{:010}", std::process::id())));
+        disk::create_folder(&folder.0, 0o700)?;
+        let places = Places::at(&folder.0)?;
+        let start = Start {
+            config,
+            places: &places,
+            oc_mirror,
+            bytes: &file.bytes,
+            imageset,
+            base: Base::Nothing,
+            release_keys,
+            without_signatures: false.into(),
+            interrupt,
+            partial: PartialRuns::Refuse,
+        };
+        let error = start.rehearse()?;
+        let producer = describe::producer(config, oc_mirror, imageset.generation, false);
+        let question = Question {
+            imageset,
+            structure: &Structure::default(),
+            producer: &producer,
+            incomplete: &[],
+            before: &Before::default(),
+            copied: &[],
+            release_keys,
+        };
+        Ok(Rehearsed {
+            plan: plan(&question, &mut WorkingDir::below(&places.output))?,
+            mapped: mapping::read(&places.output)?,
+            error,
+        })
+    }
 }
 
 /// The newest inventory that is kept here.

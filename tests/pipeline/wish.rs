@@ -1,5 +1,6 @@
 //! What `oc-mirror` leaves out or gets wrong without a word is never sealed. Each case is a recorded run of the real one.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 
 use crate::lab::{Lab, done, refused};
+use crate::user::tree;
 
 /// Version, case, and what the error must say: the line, what is missing, and the remedy.
 const SILENT: &[(&str, &str, [&str; 2])] = &[
@@ -172,6 +174,12 @@ fn published(lab: &Lab) -> usize {
         .count()
 }
 
+/// Every file and folder of the connected side, and what it holds.
+fn files(lab: &Lab) -> BTreeMap<PathBuf, Vec<u8>> {
+    let tree = tree(&lab.path("connected")).into_iter();
+    tree.map(|(path, entry)| (path, entry.bytes)).collect()
+}
+
 /// What `oc-mirror` believes to have shipped.
 fn history(lab: &Lab) -> Vec<Vec<u8>> {
     let folder = lab.path("connected/bundle/1/working-dir/.history");
@@ -248,4 +256,78 @@ fn a_release_without_cosign_signatures_is_mirrored_without_any_where_that_is_all
             assert!(manifest.contains("remove-signatures"), "{manifest}");
         }
     }
+}
+
+#[test]
+fn a_changed_image_set_is_tried_before_anything_is_mirrored() {
+    for (version, case, words) in [
+        (
+            "5.2",
+            "operators-mistyped-package",
+            "there is no package `betaa`",
+        ),
+        ("4.17", "operators-mistyped-package", "`betaa`"),
+        (
+            "5.2",
+            "platform/signature-of-another-release",
+            "is that of another release",
+        ),
+        ("4.17", "platform/max-not-in-graph", "release 4.99.9"),
+    ] {
+        let lab = lab();
+        play(&lab, version, case);
+        record(version, case, &lab.path("recorded/dry-run"));
+        refused(&lab.bundler(&["run"]), 84, "IMAGESET_UNSATISFIED", &[words]);
+        assert!(!lab.path("recorded/played").exists(), "{version} {case}");
+        assert_eq!(published(&lab), 0);
+        let planned = lab.bundler(&["plan"]);
+        refused(&planned, 84, "IMAGESET_UNSATISFIED", &[words]);
+        assert!(planned.stdout.contains("MISSING"), "{planned}");
+    }
+}
+
+#[test]
+fn a_plan_names_releases_and_operators_and_changes_nothing() {
+    for (version, case, words) in [
+        (
+            "5.2",
+            "platform/releases",
+            &["release  4.99.1 x86_64", "release  4.99.2 x86_64"][..],
+        ),
+        ("5.2", "operators", &["catalogue  ", "  alpha  "]),
+        (
+            "4.17",
+            "operators",
+            &["catalogue  ", "images do not travel"],
+        ),
+    ] {
+        let lab = lab();
+        play(&lab, version, case);
+        record(version, case, &lab.path("recorded/dry-run"));
+        fs::create_dir_all(lab.path("connected/bundle")).unwrap();
+        let before = files(&lab);
+        let planned = lab.bundler(&["plan"]);
+        done(&planned);
+        for word in words {
+            assert!(planned.stdout.contains(word), "{word}: {planned}");
+        }
+        assert_eq!(files(&lab), before);
+        // Planned once, an image set that is unchanged is not planned again.
+        done(&lab.bundler(&["run"]));
+        let calls = lab.oc_mirror_calls();
+        done(&lab.bundler(&["run"]));
+        let again = lab.oc_mirror_calls() - calls;
+        assert_eq!(again, 1, "one run, and no dry run");
+    }
+}
+
+#[test]
+fn what_the_far_side_would_leave_out_is_not_counted_as_applied() {
+    let lab = Lab::with(|gap| gap.play("VERSION=5.2\n").unwrap());
+    done(&lab.bundler(&["run"]));
+    lab.play("VERSION=5.2\nMISBEHAVE=drop-image\n").unwrap();
+    let words = ["compare the versions of `oc-mirror`"];
+    refused(&lab.populator(&["run"]), 84, "TARGET_MISMATCH", &words);
+    lab.play("VERSION=5.2\n").unwrap();
+    done(&lab.populator(&["run"]));
 }

@@ -16,7 +16,7 @@
 //! | `TRANSIENT` | how many runs `transient` fails (1); counted in `<program>.runs` |
 //! | `NOISE` | how many lines `noisy` prints (100000) |
 //! | `ENTRY` | the name of the entry that `traversal-entry` or `foreign-entry` adds |
-//! | `REPLAY` | a folder with a recorded mirror-to-disk run, `log` and `mirror_000001.tar`, which is played again; in `next`, what the runs after it play |
+//! | `REPLAY` | a folder with a recorded mirror-to-disk run, `log` and `mirror_000001.tar`, which is played again; in `next`, what the runs after it play, and in `dry-run`, what dry runs play (without, they die) |
 //! | `REAL` | another program, which is run in its place once the call is noted |
 //! | `MISBEHAVE` | any of these, with commas between them: |
 //!

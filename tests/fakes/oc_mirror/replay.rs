@@ -1,4 +1,5 @@
 //! A recorded run of the real one, played again: its lines, its archive, its status, and its entry in the history.
+//! A dry run plays the recording in `dry-run`, if there is one, and leaves the working directory of its archive.
 
 use std::fs;
 use std::io;
@@ -16,6 +17,41 @@ pub(crate) fn run(folder: &Path, destination: &str) -> io::Result<u8> {
         return run(&next, destination);
     }
     fs::write(folder.join("played"), "")?;
+    play(folder, destination, |output| {
+        let archive = folder.join("mirror_000001.tar");
+        if !archive.exists() {
+            return Ok(());
+        }
+        fs::copy(archive, output.join("mirror_000001.tar"))?;
+        let history = output.join("working-dir/.history");
+        fs::create_dir_all(&history)?;
+        fs::write(history.join(".history-2026-11-23T23:24:05Z"), "recorded\n")
+    })
+}
+
+/// Plays `folder/dry-run`.
+pub(crate) fn dry_run(folder: &Path, destination: &str) -> io::Result<u8> {
+    let folder = folder.join("dry-run");
+    if !folder.is_dir() {
+        std::process::abort();
+    }
+    play(&folder, destination, |output| {
+        let file = fs::File::open(folder.join("mirror_000001.tar"))?;
+        for entry in tar::Archive::new(file).entries()? {
+            let mut entry = entry?;
+            if entry.path()?.starts_with("working-dir") {
+                entry.unpack_in(output)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn play(
+    folder: &Path,
+    destination: &str,
+    leave: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<u8> {
     let output = Path::new(destination.trim_start_matches("file://"));
     let log = fs::read_to_string(folder.join("log"))?;
     let lines: Vec<&str> = log.lines().skip(1).collect();
@@ -23,13 +59,7 @@ pub(crate) fn run(folder: &Path, destination: &str) -> io::Result<u8> {
         return Err(io::Error::other("the recorded log is empty"));
     };
     let status = last.trim_start_matches("exit status: ").parse();
-    let history = output.join("working-dir/.history");
-    fs::create_dir_all(&history)?;
-    let archive = folder.join("mirror_000001.tar");
-    if archive.exists() {
-        fs::copy(archive, output.join("mirror_000001.tar"))?;
-        fs::write(history.join(".history-2026-11-23T23:24:05Z"), "recorded\n")?;
-    }
+    leave(output)?;
     for line in lines {
         print(true, &format!("{line}\n"));
     }

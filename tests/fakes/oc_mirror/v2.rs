@@ -38,7 +38,12 @@ pub(crate) fn run(settings: &Settings, flags: &Flags) -> u8 {
     let release = settings.release();
     let log = Log::new(release);
     if let (Some(folder), Some(to)) = (settings.get("REPLAY"), flags.arguments.first()) {
-        return match replay::run(Path::new(folder), to) {
+        let play = if flags.has("dry-run") {
+            replay::dry_run
+        } else {
+            replay::run
+        };
+        return match play(Path::new(folder), to) {
             Ok(status) => status,
             Err(error) => {
                 log.error(&format!(
