@@ -27,7 +27,7 @@ use crate::mirror::{Base, PartialRuns, Places, Start};
 use crate::outbox::Outbox;
 use crate::plan::Ahead;
 use crate::ship::{Held, Outgoing, Pace, Tally, ship};
-use crate::{describe, history, inspect, outbox, seal, travelling};
+use crate::{charts, describe, history, inspect, outbox, seal, travelling};
 
 /// What a run is given.
 #[derive(Debug)]
@@ -242,6 +242,9 @@ impl Run<'_> {
         if nothing_new {
             idle(journal)?;
             return Ok(Bundled::NothingNew);
+        }
+        for hint in charts::hints(imageset, &config.mirror.local_dir, &mirrored.copied)? {
+            tracing::info!("{hint}");
         }
         self.note_oc_mirror(&oc_mirror, run.status);
         let record = history::after_run(&self.metadata, &self.places.output, imageset.generation)?;

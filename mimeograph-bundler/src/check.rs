@@ -25,8 +25,13 @@ pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Check
     let oc_mirror = checks.oc_mirror(config, generation);
     if let (Some(imageset), Some(oc_mirror)) = (&imageset, &oc_mirror) {
         checks.run("traps", || {
-            inspect::refuse_traps(config, imageset, oc_mirror)?;
-            Ok(("none that is known".to_owned(), ()))
+            let cautions = inspect::refuse_traps(config, imageset, oc_mirror)?;
+            let text = if cautions.is_empty() {
+                "none that is known".to_owned()
+            } else {
+                format!("none that must be mended; {cautions}")
+            };
+            Ok((text, ()))
         });
     }
     checks.credentials(config);

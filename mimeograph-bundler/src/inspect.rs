@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::archive::Contents;
 use mimeograph_manifest::failure::Failure;
-use mimeograph_manifest::imageset::{Around, ImageSet, ImageSetError, traps};
+use mimeograph_manifest::imageset::{Around, Findings, ImageSet, ImageSetError, cautions, traps};
 use mimeograph_manifest::inventory::{Before, Inventory, check_closure};
 use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::disk;
@@ -22,12 +22,12 @@ use mimeograph_manifest::wish::{Question, judge};
 use crate::journal::Mirrored;
 use crate::outbox;
 
-/// Refuses what this `oc-mirror` is known to get wrong; says which fields of the image set are not known here.
+/// Refuses what this `oc-mirror` is known to get wrong; says what else is worth knowing of the image set.
 pub(crate) fn refuse_traps(
     config: &Config,
     imageset: &ImageSet,
     oc_mirror: &OcMirror,
-) -> Result<(), ImageSetError> {
+) -> Result<Findings, ImageSetError> {
     for unknown in &imageset.unknown {
         tracing::warn!("image set, {unknown}: it is left to `oc-mirror`");
     }
@@ -35,7 +35,12 @@ pub(crate) fn refuse_traps(
         minor: oc_mirror.minor,
         local_dir: &config.mirror.local_dir,
     };
-    refuse_any(traps(imageset, around), ImageSetError::Traps)
+    refuse_any(traps(imageset, around), ImageSetError::Traps)?;
+    let cautions = cautions(imageset, around);
+    for caution in cautions.iter() {
+        tracing::warn!("image set, {caution}");
+    }
+    Ok(cautions)
 }
 
 /// What is to become a bundle.

@@ -39,13 +39,14 @@ mod seal;
 // what holds them together, and what they stand on
 mod buffers;
 mod bundle;
+mod charts;
 mod history;
 mod journal;
 mod oc_mirror;
 mod v1;
 
 // the other commands
-pub mod check;
+mod check;
 pub mod cli;
 pub mod keygen;
 pub mod list;

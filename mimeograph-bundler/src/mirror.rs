@@ -22,7 +22,7 @@ use mimeograph_manifest::io::oc_mirror::error_files::{self, Ours};
 use mimeograph_manifest::io::oc_mirror::history::History;
 use mimeograph_manifest::io::oc_mirror::outcome::{Failed, Outcome, Partial, judge};
 use mimeograph_manifest::io::oc_mirror::outcome_error::OutcomeError;
-use mimeograph_manifest::io::oc_mirror::port::{Port, Tagged};
+use mimeograph_manifest::io::oc_mirror::port::{Port, Tagged, Within};
 use mimeograph_manifest::io::oc_mirror::private::{ForRun, PrivateDir};
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::oc_mirror::summary::LogSummary;
@@ -269,6 +269,7 @@ impl Start<'_> {
         self.set_back()?;
         residue::purge_uploads(&self.places.cache)?;
         residue::clear_releases(&self.places.output)?;
+        residue::clear_signatures(&self.places.output, self.release_keys)?;
         residue::set_logs_aside(&self.places.output, &self.places.logs)?;
         for archive in outbox::archives(&self.places.output, self.imageset.generation)? {
             // Nothing of value lies here: what was mirrored well was moved to the outbox at once.
@@ -409,7 +410,8 @@ impl Start<'_> {
             private.set_release_keys(&self.release_keys.to_armoured()?)?;
         }
         let port = Port::choose(&self.tagged())?;
-        for trap in &port.traps {
+        // What occurs elsewhere no port mends: it was told with its line.
+        for trap in port.traps.iter().filter(|trap| trap.within == Within::Port) {
             tracing::warn!("{trap}");
         }
         let imageset = self.write_imageset(&private)?;

@@ -26,7 +26,7 @@ use mimeograph_manifest::wish::plan::{Plan, plan};
 use serde::Serialize;
 
 use crate::mirror::{Base, PartialRuns, Places, Start};
-use crate::{describe, inspect, travelling};
+use crate::{charts, describe, inspect, travelling};
 
 /// What is printed.
 #[derive(Debug, Serialize)]
@@ -135,18 +135,23 @@ impl Ahead<'_> {
         };
         let error = start.rehearse()?;
         let producer = describe::producer(config, oc_mirror, imageset.generation, false);
+        let mapped = mapping::read(&places.output)?;
+        let copied: Vec<_> = mapped.iter().map(|image| image.from.clone()).collect();
         let question = Question {
             imageset,
             structure: &Structure::default(),
             producer: &producer,
             incomplete: &[],
             before: &Before::default(),
-            copied: &[],
+            copied: &copied,
             release_keys,
         };
+        let mut plan = plan(&question, &mut WorkingDir::below(&places.output))?;
+        plan.hints
+            .extend(charts::hints(imageset, &config.mirror.local_dir, &copied)?);
         Ok(Rehearsed {
-            plan: plan(&question, &mut WorkingDir::below(&places.output))?,
-            mapped: mapping::read(&places.output)?,
+            plan,
+            mapped,
             error,
         })
     }

@@ -40,8 +40,6 @@ pub const RELEASE_SIGNATURE_SIZE: u64 = 1 << 20;
 pub const RELEASE_LAYER_SIZE: u64 = 64 << 20;
 /// Largest list of a release's components, in bytes.
 pub const IMAGE_REFERENCES_SIZE: u64 = 16 << 20;
-/// Largest mapping of a dry run, in bytes.
-pub const MAPPING_SIZE: u64 = 256 << 20;
 /// Most entries in one archive.
 pub const ARCHIVE_ENTRIES: u64 = 4_000_000;
 /// Largest PAX extended header of an archive, in bytes.

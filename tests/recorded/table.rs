@@ -116,7 +116,7 @@ pub const TABLE: &[Expected] = &[
     good("4.17", "additional/tag-and-digest", Whole),
     good("4.17", "additional/tag-and-wrong-digest", Whole),
     good("4.17", "additional/target-namespace", Whole),
-    row("4.17", "additional/target-repo", "", "failed (status 1): decode ImageSetConfiguration: json: unknown field \"targetRepo\"", &["no archive"], NotAsked),
+    row("4.17", "additional/target-repo", "line 6, column 19: `targetRepo` is not known to this `oc-mirror`; use one from 4.22 on", "failed (status 1): decode ImageSetConfiguration: json: unknown field \"targetRepo\"", &["no archive"], NotAsked),
     row("4.17", "additional/target-repo-invalid", "line 5, column 13: `127.0.0.1:5100/tiny/t1:v1` is not the name of an image", "failed (status 1): decode ImageSetConfiguration: json: unknown field \"targetRepo\"", &["no archive"], NotAsked),
     row("4.17", "additional/two-sources-one-target", "line 6, column 13: `quay.io/tiny/t1:v1` and `127.0.0.1:5100/tiny/t1:v1` (line 5) would both become `tiny/t1:v1", "", &[], Whole),
     row("4.17", "additional/unknown-field", "", "failed (status 1): decode ImageSetConfiguration: json: unknown field \"targetRegistry\"", &["no archive"], NotAsked),

@@ -3,6 +3,7 @@
 //! The file itself travels byte for byte. What this program does not know in it is told and left to `oc-mirror`, which
 //! may be newer; what is mistyped, or known to come to nothing, is refused with its line before anything starts.
 
+mod cautions;
 mod finding;
 pub mod model;
 mod names;
@@ -14,6 +15,7 @@ use crate::failure::{ErrorId, Fault};
 use crate::inventory::IndexMembers;
 use crate::manifest::Generation;
 
+pub use cautions::cautions;
 pub use finding::{Finding, Findings};
 pub use model::{Mirror, Place};
 pub use names::{Reference, TagStyle};

@@ -7,7 +7,6 @@ use serde::Deserialize;
 
 use crate::digest::Digest;
 use crate::limits;
-use crate::wish::Component;
 
 /// The file in a release image that names its components.
 const REFERENCES: &str = "release-manifests/image-references";
@@ -48,8 +47,19 @@ struct From {
     name: String,
 }
 
-/// The components that a layer of a release image names; `None` where it is another layer.
-pub fn components(layer: &[u8]) -> Result<Option<Vec<Component>>, ComponentsError> {
+/// An image that a release consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What the release calls it.
+    pub name: String,
+    /// The image, as the release names it.
+    pub image: String,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// The parts that a layer of a release image names; `None` where it is another layer.
+pub fn parts_in(layer: &[u8]) -> Result<Option<Vec<Part>>, ComponentsError> {
     let is_gzip = layer.starts_with(&[0x1f, 0x8b]);
     let plain: Box<dyn Read> = if is_gzip {
         Box::new(GzDecoder::new(layer))
@@ -70,22 +80,35 @@ pub fn components(layer: &[u8]) -> Result<Option<Vec<Component>>, ComponentsErro
         { limited }
             .read_to_end(&mut bytes)
             .map_err(ComponentsError::Layer)?;
-        return parse(&bytes).map(Some);
+        return parts(&bytes).map(Some);
     }
     Ok(None)
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<Component>, ComponentsError> {
-    let stream: ImageStream = serde_json::from_slice(bytes).map_err(ComponentsError::Form)?;
-    let components = stream.spec.tags.into_iter().map(|tag| {
+/// The parts that `image-references` names.
+pub fn parts(references: &[u8]) -> Result<Vec<Part>, ComponentsError> {
+    let stream: ImageStream = serde_json::from_slice(references).map_err(ComponentsError::Form)?;
+    let parts = stream.spec.tags.into_iter().map(|tag| {
         let digest = tag.from.name.rsplit_once('@');
-        match digest.and_then(|(_, digest)| Digest::from_oci(digest).ok()) {
-            Some(digest) => Ok(Component {
+        let digest = digest.and_then(|(_, digest)| Digest::from_oci(digest).ok());
+        match digest {
+            Some(digest) => Ok(Part {
                 name: tag.name,
+                image: tag.from.name,
                 digest,
             }),
             None => Err(ComponentsError::NoDigest(tag.name)),
         }
     });
-    components.collect()
+    parts.collect()
+}
+
+/// The version that `release-metadata` names.
+pub fn version_in(metadata: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        version: String,
+    }
+    let metadata: Metadata = serde_json::from_slice(metadata).ok()?;
+    Some(metadata.version)
 }

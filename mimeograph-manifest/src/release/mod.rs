@@ -4,9 +4,16 @@ mod components;
 mod graph;
 mod signature;
 
-pub use components::{ComponentsError, components};
+pub use components::{ComponentsError, Part, parts, parts_in, version_in};
 pub use graph::{Graph, GraphError, Node, Wanted};
 pub use signature::{ReleaseKeys, SignatureError, Signed};
+
+/// The digest of the release that a signature is for, by the signature's file name: `<tag>-sha256-<hex>`, up to 4.17
+/// `<hex>`.
+pub fn signed_by_name(path: &str) -> Option<crate::digest::Digest> {
+    let hex = path.get(path.len().checked_sub(64)?..)?;
+    hex.parse().ok()
+}
 
 /// An architecture as the tags of releases have it: `x86_64` for `amd64`.
 pub fn architecture(name: &str) -> &str {

@@ -1,6 +1,6 @@
 //! Helm charts (contract §13.2): the charts that travel, and the images that `oc-mirror` found in them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
@@ -43,15 +43,18 @@ pub(super) fn resolve(
                 ));
                 continue;
             };
-            let wishes = repository
-                .charts
-                .iter()
-                .filter(|chart| *chart.name == *name);
-            let paths: Vec<_> = wishes
-                .flat_map(|chart| &chart.image_paths)
-                .map(|path| &**path)
-                .collect();
-            hints.extend(overlooked(question, &packed, &paths));
+            let wishes = repository.charts.iter();
+            let wishes = wishes.filter(|chart| *chart.name == *name);
+            let paths = wishes.flat_map(|chart| &chart.image_paths).cloned();
+            let paths: Vec<_> = paths.collect();
+            match chart::Chart::unpack(&packed) {
+                Ok(chart) => hints.extend(overlooked(&chart, question.copied, &paths)),
+                Err(error) => {
+                    hints.push(format!(
+                        "chart `{name}` {version} was not looked into: {error}"
+                    ));
+                }
+            }
             charts.push(Chart {
                 name,
                 version,
@@ -102,23 +105,17 @@ fn named<'a>(
     Ok(charts.collect())
 }
 
-fn overlooked(question: &Question<'_>, packed: &[u8], image_paths: &[&str]) -> Vec<String> {
-    let plain = |name: &str| name.strip_prefix("docker://").unwrap_or(name).to_owned();
-    let mirrored: Vec<_> = question.copied.iter().map(|name| plain(name)).collect();
-    let mirrored: BTreeSet<&str> = mirrored.iter().map(String::as_str).collect();
-    match chart::Chart::unpack(packed) {
-        Ok(chart) => {
-            let found = chart::overlooked(&chart, &mirrored, image_paths);
-            let tell = |one| {
-                format!(
-                    "chart `{}` {}: not mirrored, by its text: {one}",
-                    chart.name, chart.version
-                )
-            };
-            found.into_iter().map(tell).collect()
-        }
-        Err(error) => vec![format!("a chart was not looked into: {error}")],
-    }
+/// Hints at the images of a chart that were not among those copied, with the `imagePaths` that would catch them.
+pub fn overlooked(chart: &chart::Chart, copied: &[String], image_paths: &[Text]) -> Vec<String> {
+    let plain = |name| str::strip_prefix(name, "docker://").unwrap_or(name);
+    let mirrored = copied.iter().map(|name| plain(name)).collect();
+    let paths: Vec<_> = image_paths.iter().map(|path| &**path).collect();
+    let found = chart::overlooked(chart, &mirrored, &paths).into_iter();
+    let tell = |one| {
+        let (name, version) = (&chart.name, &chart.version);
+        format!("chart `{name}` {version}: not mirrored, by its text: {one}")
+    };
+    found.map(tell).collect()
 }
 
 /// The images that were copied and that nothing else in the image set explains.

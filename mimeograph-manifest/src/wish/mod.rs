@@ -24,6 +24,7 @@ use crate::imageset::{Finding, Findings, ImageSet, TagStyle};
 use crate::inventory::{Before, Structure};
 use crate::manifest::{Flag, Generation, Incomplete, Producer};
 use crate::release::ReleaseKeys;
+pub use charts::overlooked;
 use evidence::Evidence;
 
 /// What an image set came to.

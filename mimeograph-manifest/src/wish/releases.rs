@@ -13,7 +13,12 @@ use crate::digest::Digest;
 use crate::imageset::model::{Place, Platform};
 use crate::imageset::{Finding, Reference, TagStyle};
 use crate::limits;
-use crate::release::{Graph, Signed, architecture, components};
+use crate::release::{
+    Graph, Part, Signed, architecture, parts, parts_in, signed_by_name, version_in,
+};
+
+/// The remedy where a tag is that of another release.
+const MOVED: &str = "its tag was moved at the source: have it moved back";
 
 /// Where the releases of one image set are looked for.
 struct Search<'a> {
@@ -53,12 +58,7 @@ pub(super) fn planned(
     found: &mut Vec<Finding>,
 ) -> Result<Vec<PlannedRelease>, WishError> {
     each(question, evidence, found, |search, wanted| {
-        let signed = search.signed_tag(wanted);
-        Ok(signed.map(|_| PlannedRelease {
-            version: wanted.name.clone(),
-            architecture: wanted.architecture.clone(),
-            digest: wanted.digest,
-        }))
+        search.planned(wanted)
     })
 }
 
@@ -206,11 +206,9 @@ impl Search<'_> {
         }
     }
 
-    /// `signatures/<tag>-sha256-<hex>`; up to 4.17 `signatures/<hex>`.
     fn read_signatures(&mut self) -> Result<(), WishError> {
         for path in self.evidence.files("signatures/") {
-            let hex = path.get(path.len().saturating_sub(64)..).map(str::parse);
-            let Some(Ok(named)) = hex else {
+            let Some(named) = signed_by_name(&path) else {
                 continue;
             };
             let Some(bytes) = read(self.evidence, &path, limits::RELEASE_SIGNATURE_SIZE)? else {
@@ -224,6 +222,52 @@ impl Search<'_> {
         Ok(())
     }
 
+    /// What a dry run tells of it: its signature, and what the image under its tag says of itself.
+    fn planned(&mut self, wanted: &Wanted) -> Result<Option<PlannedRelease>, WishError> {
+        let Some(tag) = self.signed_tag(wanted) else {
+            return Ok(None);
+        };
+        let below = format!("/{tag}/release-manifests/");
+        for path in self.evidence.files("hold-release/") {
+            let Some((_, file)) = path.split_once(&below) else {
+                continue;
+            };
+            match file {
+                "release-metadata" => {
+                    let bytes = read(self.evidence, &path, limits::IMAGE_REFERENCES_SIZE)?;
+                    let there = bytes.as_deref().and_then(version_in);
+                    self.is_version(wanted, &tag, there.as_deref());
+                }
+                "image-references" => {
+                    let bytes = read(self.evidence, &path, limits::IMAGE_REFERENCES_SIZE)?;
+                    let parts = bytes.and_then(|bytes| parts(&bytes).ok());
+                    for part in parts.iter().flatten() {
+                        if let Some(line) = self.blocked_at(&part.image, part.digest) {
+                            self.hollowed(wanted, &part.name, line);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(Some(PlannedRelease {
+            version: wanted.name.clone(),
+            architecture: wanted.architecture.clone(),
+            digest: wanted.digest,
+        }))
+    }
+
+    fn is_version(&mut self, wanted: &Wanted, tag: &str, there: Option<&str>) {
+        if let (Some(version), Some(there)) = (&wanted.version, there)
+            && version != there
+        {
+            let problem = format!(
+                "release {version} is not there: the image under its tag `{tag}` is release {there}"
+            );
+            self.find(wanted.at, problem, MOVED);
+        }
+    }
+
     fn release(&mut self, wanted: &Wanted) -> Result<Option<Release>, WishError> {
         let Some(tag) = self.signed_tag(wanted) else {
             return Ok(None);
@@ -231,7 +275,7 @@ impl Search<'_> {
         if !self.is_there(wanted, &tag) {
             return Ok(None);
         }
-        let Some(components) = self.components(wanted)? else {
+        let Some(parts) = self.parts(wanted)? else {
             self.find(
                 wanted.at,
                 format!(
@@ -242,14 +286,18 @@ impl Search<'_> {
             );
             return Ok(None);
         };
-        for component in &components {
-            self.component(wanted, &tag, component);
+        for part in &parts {
+            self.part(wanted, &tag, part);
         }
+        let components = parts.into_iter().map(|part| Component {
+            name: part.name,
+            digest: part.digest,
+        });
         Ok(Some(Release {
             version: wanted.version.clone().unwrap_or_else(|| tag.clone()),
             architecture: wanted.architecture.clone(),
             digest: wanted.digest,
-            components,
+            components: components.collect(),
         }))
     }
 
@@ -310,23 +358,37 @@ impl Search<'_> {
                 self.find(
                     *at,
                     format!("release {name} is not there: `{repository}:{tag}` is {}, and the update graph has {}", other.to_oci(), digest.to_oci()),
-                    "its tag was moved at the source: have it moved back",
+                    MOVED,
                 );
                 false
             }
             None => {
-                self.find(
-                    *at,
-                    format!("release {name} is not there (`{repository}:{tag}`)"),
-                    "look for it in the log",
-                );
+                let signed = self.signed.get(digest);
+                let image = signed.map_or("", |signed| &*signed.reference);
+                let (problem, remedy) = match self.blocked_at(image, *digest) {
+                    Some(line) => (
+                        format!(
+                            "release {name} is not there: `blockedImages` (line {line}) takes it out"
+                        ),
+                        "take it out of `blockedImages`, or the release out of the image set",
+                    ),
+                    None => (
+                        format!("release {name} is not there (`{repository}:{tag}`)"),
+                        "look for it in the log",
+                    ),
+                };
+                self.find(*at, problem, remedy);
                 false
             }
         }
     }
 
-    fn component(&mut self, wanted: &Wanted, release_tag: &str, component: &Component) {
-        let Component { name, digest } = component;
+    fn part(&mut self, wanted: &Wanted, release_tag: &str, part: &Part) {
+        let Part {
+            name,
+            image,
+            digest,
+        } = part;
         let structure = self.question.structure;
         let is_there = if self.is_new() {
             let tag = format!("{release_tag}-{name}");
@@ -339,15 +401,10 @@ impl Search<'_> {
         if is_there {
             return;
         }
-        let (problem, remedy) = match self.blocked_at(*digest) {
-            Some(line) => (
-                format!(
-                    "component `{name}` of release {} is not there: `blockedImages` (line {line}) takes it out",
-                    wanted.name
-                ),
-                "take it out of `blockedImages`: a cluster cannot be installed without it",
-            ),
-            None => (
+        match self.blocked_at(image, *digest) {
+            Some(line) => self.hollowed(wanted, name, line),
+            None => self.find(
+                wanted.at,
                 format!(
                     "component `{name}` of release {} is not there ({})",
                     wanted.name,
@@ -355,41 +412,50 @@ impl Search<'_> {
                 ),
                 "look for its digest in the log",
             ),
-        };
-        self.find(wanted.at, problem, remedy);
+        }
     }
 
-    /// The line of `blockedImages` that takes out a component.
-    fn blocked_at(&self, digest: Digest) -> Option<usize> {
-        let imageset = self.question.imageset;
-        let hex = digest.to_string();
-        let mut listed = imageset.mirror.blocked_images.iter();
-        let by_digest = listed.find(|blocked| blocked.contains(&hex));
-        let image = format!(
-            "quay.io/openshift-release-dev/ocp-v4.0-art-dev@{}",
-            digest.to_oci()
+    fn hollowed(&mut self, wanted: &Wanted, name: &str, line: usize) {
+        self.find(
+            wanted.at,
+            format!(
+                "component `{name}` of release {} is not there: `blockedImages` (line {line}) takes it out",
+                wanted.name
+            ),
+            "take it out of `blockedImages`: a cluster cannot be installed without it",
         );
+    }
+
+    /// The line of `blockedImages` that takes out an image.
+    fn blocked_at(&self, image: &str, digest: Digest) -> Option<usize> {
+        let hex = digest.to_string();
+        let mut listed = self.question.imageset.mirror.blocked_images.iter();
+        let by_digest = listed.find(|blocked| blocked.contains(&hex));
         by_digest
-            .or_else(|| self.question.blocks(&image))
+            .or_else(|| self.question.blocks(image))
             .map(|blocked| blocked.at.line)
     }
 
-    fn components(&mut self, wanted: &Wanted) -> Result<Option<Vec<Component>>, WishError> {
-        if let Some(components) = self.of_image(wanted.digest, 0)? {
-            return Ok(Some(components));
+    fn parts(&mut self, wanted: &Wanted) -> Result<Option<Vec<Part>>, WishError> {
+        if let Some(parts) = self.of_image(wanted.digest, 0)? {
+            return Ok(Some(parts));
         }
         let earlier = self.question.before.wish();
         let mut earlier = earlier.iter().flat_map(|wish| &wish.releases);
         let same = earlier.find(|release| release.digest == wanted.digest);
-        Ok(same.map(|release| release.components.clone()))
+        let part = |component: &Component| Part {
+            name: component.name.clone(),
+            image: format!(
+                "quay.io/openshift-release-dev/ocp-v4.0-art-dev@{}",
+                component.digest.to_oci()
+            ),
+            digest: component.digest,
+        };
+        Ok(same.map(|release| release.components.iter().map(part).collect()))
     }
 
     /// Of an image, or of the first member of an index that can be read: they all name the same.
-    fn of_image(
-        &mut self,
-        digest: Digest,
-        depth: u32,
-    ) -> Result<Option<Vec<Component>>, WishError> {
+    fn of_image(&mut self, digest: Digest, depth: u32) -> Result<Option<Vec<Part>>, WishError> {
         let Question {
             structure, before, ..
         } = self.question;
@@ -399,8 +465,8 @@ impl Search<'_> {
         };
         if depth == 0 {
             for member in &image.manifests {
-                if let Some(components) = self.of_image(*member, depth + 1)? {
-                    return Ok(Some(components));
+                if let Some(parts) = self.of_image(*member, depth + 1)? {
+                    return Ok(Some(parts));
                 }
             }
         }
@@ -412,8 +478,8 @@ impl Search<'_> {
             let Some(bytes) = self.blob(&layer)? else {
                 continue;
             };
-            if let Ok(Some(components)) = components(&bytes) {
-                return Ok(Some(components));
+            if let Ok(Some(parts)) = parts_in(&bytes) {
+                return Ok(Some(parts));
             }
         }
         Ok(None)

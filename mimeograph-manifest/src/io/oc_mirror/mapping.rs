@@ -5,7 +5,9 @@ use std::path::Path;
 use crate::digest::Digest;
 use crate::failure::{ErrorId, Fault};
 use crate::io::disk::{self, DiskError};
-use crate::limits;
+
+/// The largest that is read, in bytes.
+const SIZE: u64 = 256 << 20;
 
 /// An image, and where it would go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +66,7 @@ pub fn read(output: &Path) -> Result<Vec<Mapped>, MappingError> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let bytes = disk::read_bounded(&path, limits::MAPPING_SIZE).map_err(MappingError::Disk)?;
+    let bytes = disk::read_bounded(&path, SIZE).map_err(MappingError::Disk)?;
     parse(&String::from_utf8_lossy(&bytes))
 }
 

@@ -8,6 +8,10 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{ErrorId, Fault};
 use crate::io::disk::{Action, id_of};
+use crate::io::working_dir::WorkingDir;
+use crate::limits;
+use crate::release::{ReleaseKeys, signed_by_name};
+use crate::wish::evidence::Evidence as _;
 
 /// How deep repositories may lie in the cache.
 const DEPTH: usize = 64;
@@ -81,6 +85,25 @@ pub fn clear_releases(output: &Path) -> Result<(), ResidueError> {
             Err(error) => Err(error),
         };
         removed.map_err(|source| ResidueError { path, source })?;
+    }
+    Ok(())
+}
+
+/// Removes release signatures that are not what their names say, by a trusted key: one that lies there is never fetched
+/// again, right or wrong.
+pub fn clear_signatures(output: &Path, keys: &ReleaseKeys) -> Result<(), ResidueError> {
+    let working = output.join("working-dir");
+    let mut files = WorkingDir::below(output);
+    for name in files.files("signatures/") {
+        let path = working.join(&name);
+        let is_good = |bytes: &[u8]| {
+            let signed = keys.verify(bytes);
+            signed.is_ok_and(|signed| Some(signed.digest) == signed_by_name(&name))
+        };
+        let bytes = files.file(&name, limits::RELEASE_SIGNATURE_SIZE).ok();
+        if !bytes.flatten().is_some_and(|bytes| is_good(&bytes)) {
+            fs::remove_file(&path).map_err(|source| ResidueError { path, source })?;
+        }
     }
     Ok(())
 }

@@ -22,7 +22,6 @@ const LOSSES: &[&str] = &[
     "not found in catalog",
     "no bundles matching",
     "mirroring skipped",
-    "No upgrade path",
     "Requested platform(s) not found",
     "kubevirt: ",
 ];

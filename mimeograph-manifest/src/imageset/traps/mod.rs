@@ -1,5 +1,7 @@
 //! What `oc-mirror` is known to get wrong, found in the image set before it starts (contract §0, §12, §13).
 
+mod version;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -36,6 +38,7 @@ pub fn traps(imageset: &ImageSet, around: Around<'_>) -> Findings {
     search.local_paths();
     if imageset.generation == Generation::V2 {
         search.nothing_asked();
+        search.too_new();
         search.names();
         search.targets();
         search.catalogs();
@@ -173,11 +176,33 @@ impl Search<'_> {
     }
 
     fn catalogs(&mut self) {
+        let mut listed: BTreeMap<&str, (&Text, (String, String))> = BTreeMap::new();
         for operator in &self.imageset.mirror.operators {
             let catalog = &operator.catalog;
             let Some(reference) = Reference::of_catalog(operator, self.style()) else {
                 continue;
             };
+            let target = (reference.repository.clone(), reference.tag.clone());
+            if let Some((first, _)) = listed.get(&**catalog).filter(|(_, other)| *other == target) {
+                self.find(
+                    catalog,
+                    format!(
+                        "`{catalog}` is listed twice (line {}), and `oc-mirror` refuses it",
+                        first.at.line
+                    ),
+                    "list all of its packages in one place",
+                );
+                continue;
+            }
+            listed.insert(catalog, (catalog, target));
+            if has_both(catalog) {
+                self.find(
+                    catalog,
+                    format!("`{catalog}` has both a tag and a digest, and `oc-mirror` cannot read such a catalogue"),
+                    "name it by digest, with the tag as its `targetTag`",
+                );
+                continue;
+            }
             if !is_rebuilt(operator) || !self.around.is_from((4, 18)) {
                 continue;
             }
@@ -308,6 +333,14 @@ const RELEASE_IMAGES: [&str; 2] = [
     "quay.io/openshift-release-dev/ocp-v4.0-art-dev",
     "quay.io/openshift-release-dev/ocp-release",
 ];
+
+/// Whether a name has a tag as well as a digest.
+fn has_both(name: &str) -> bool {
+    name.split_once('@').is_some_and(|(name, _)| {
+        let last = name.rsplit('/').next().unwrap_or(name);
+        last.contains(':')
+    })
+}
 
 /// Whether `oc-mirror` builds it anew, from 4.18 on.
 fn is_rebuilt(operator: &Operator) -> bool {
