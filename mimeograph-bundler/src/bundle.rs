@@ -20,6 +20,8 @@ use mimeograph_manifest::manifest::{self, Generation, Kind, Manifest, Role};
 use mimeograph_manifest::name::{FileName, Sequence, StreamId};
 use mimeograph_manifest::release::ReleaseKeys;
 
+use mimeograph_manifest::wish::named::Named;
+
 use crate::head::Published;
 use crate::inspect::Candidate;
 use crate::journal::{Journal, Mirrored, Stage};
@@ -62,6 +64,8 @@ pub enum Bundled {
     Sealed {
         /// Its manifest.
         manifest: Box<Manifest>,
+        /// What it holds, by name.
+        content: Named,
         /// What shipping took.
         tally: Tally,
     },
@@ -391,6 +395,7 @@ impl Run<'_> {
         });
         Ok(Bundled::Sealed {
             manifest: Box::new(manifest),
+            content: Named::of(&freight.inventory.wish),
             tally: shipped.tally,
         })
     }

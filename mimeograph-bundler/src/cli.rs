@@ -15,6 +15,7 @@ use mimeograph_manifest::signed::Verified;
 
 use crate::bundle::{Bundled, Extent, Request, bundle};
 use crate::check::check;
+use crate::diff;
 use crate::keygen::keygen;
 use crate::list;
 use crate::mirror::PartialRuns;
@@ -53,6 +54,13 @@ enum Command {
     },
     /// List the published bundles
     List,
+    /// Say what one bundle holds that another does not, by name and version
+    Diff {
+        /// The earlier bundle's number
+        before: Sequence,
+        /// The later one's
+        after: Sequence,
+    },
     /// Show the manifest of one bundle
     Show {
         /// The bundle's number
@@ -97,6 +105,10 @@ pub fn main() -> ExitCode {
             let store = front.location()?.open_to_read()?;
             let (rows, table) = list::list(&*store, &own_key(&front.config()?)?)?;
             Ok(Report::new("done", table).with(&rows)?)
+        }),
+        Command::Diff { before, after } => run("diff", &|front| {
+            let store = front.location()?.open_to_read()?;
+            diff::report(&*store, &own_key(&front.config()?)?, [before, after])
         }),
         Command::Show { sequence } => run("show", &|front| {
             let store = front.location()?.open_to_read()?;
@@ -145,7 +157,12 @@ fn run_once(front: &Front, allow_partial: bool, full: bool) -> Result<Report, Fa
 }
 
 fn report(bundled: &Bundled, place: &str, front: &Front) -> Result<Report, Failure> {
-    let Bundled::Sealed { manifest, tally } = bundled else {
+    let Bundled::Sealed {
+        manifest,
+        content,
+        tally,
+    } = bundled
+    else {
         return Ok(Report::new(
             "nothing new",
             "nothing new: `oc-mirror` wrote no archive, no bundle was published",
@@ -159,7 +176,7 @@ fn report(bundled: &Bundled, place: &str, front: &Front) -> Result<Report, Failu
         );
     }
     let text = format!(
-        "published bundle {} ({}{}) in {place}: {} files, {} bytes in {} chunks, of which {} ({} bytes) were sent",
+        "published bundle {} ({}{}) in {place}: {content}; {} files, {} bytes in {} chunks, of which {} ({} bytes) were sent",
         manifest.sequence,
         manifest.kind.as_str(),
         if manifest.incomplete.is_empty() {
@@ -177,6 +194,7 @@ fn report(bundled: &Bundled, place: &str, front: &Front) -> Result<Report, Failu
         "kind": manifest.kind,
         "requires": manifest.requires,
         "incomplete": manifest.incomplete,
+        "content": content,
         "chunksSent": tally.chunks_sent,
         "bytesSent": tally.bytes_sent,
     });

@@ -48,6 +48,7 @@ mod v1;
 // the other commands
 mod check;
 pub mod cli;
+pub mod diff;
 pub mod keygen;
 pub mod list;
 pub mod plan;

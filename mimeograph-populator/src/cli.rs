@@ -225,10 +225,11 @@ fn report(populated: &Populated, config: &Config) -> Result<Report, Failure> {
             .map(|folder| format!("; cluster resources in {}", folder.display()))
             .unwrap_or_default();
         lines.push(format!(
-            "applied bundle {} ({}{partial}) to {}: {} destinations answer with the signed digest{rebuilt}{resources}",
+            "applied bundle {} ({}{partial}) to {}: {}; {} destinations answer with the signed digest{rebuilt}{resources}",
             bundle.sequence,
             bundle.kind,
             config.target()?.as_str(),
+            bundle.content,
             bundle.confirmed,
         ));
     }

@@ -16,6 +16,7 @@ use mimeograph_manifest::manifest::{Kind, Manifest, Role};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::wish::named::Named;
 use serde::Serialize;
 
 use crate::deliver;
@@ -58,6 +59,8 @@ pub struct Applied {
     pub sequence: u64,
     /// Its kind.
     pub kind: &'static str,
+    /// What it holds, by name.
+    pub content: Named,
     /// Destinations that answered with the signed digest.
     pub confirmed: usize,
     /// Destinations that v1 made anew.
@@ -347,6 +350,7 @@ impl Run<'_> {
         let applied = Applied {
             sequence: manifest.sequence.number(),
             kind: manifest.kind.as_str(),
+            content: Named::of(&bundle.inventory().wish),
             confirmed: result.confirmed,
             rebuilt: result.rebuilt,
             incomplete: manifest.incomplete.len(),

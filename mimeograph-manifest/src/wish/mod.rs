@@ -7,6 +7,7 @@
 mod additional;
 mod charts;
 pub mod evidence;
+pub mod named;
 mod operators;
 pub mod plan;
 mod releases;

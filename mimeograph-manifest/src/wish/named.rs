@@ -1,0 +1,288 @@
+//! What an image set came to in names that people know: for results, and to compare bundles.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{Release, Wish};
+use crate::inventory::Inventory;
+
+/// By channel: versions.
+type Channels = BTreeMap<String, Vec<String>>;
+
+/// What an image set came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Named {
+    /// Version and architecture of each release.
+    pub releases: Vec<String>,
+    /// By catalogue, package and channel: versions.
+    pub operators: BTreeMap<String, BTreeMap<String, Channels>>,
+    /// How many packages the cluster is offered besides, whose images did not travel (up to 4.17).
+    pub dead_packages: u64,
+    /// Name and version of each chart.
+    pub charts: Vec<String>,
+    /// Additional images, and those of charts.
+    pub images: usize,
+}
+
+impl Named {
+    /// Of a wish.
+    pub fn of(wish: &Wish) -> Self {
+        let operators = wish.operators.iter().map(|catalog| {
+            let packages = catalog.packages.iter().map(|(name, package)| {
+                let channels = package.channels.iter().map(|(channel, bundles)| {
+                    let versions = bundles.values().cloned().collect();
+                    (channel.clone(), versions)
+                });
+                (name.clone(), channels.collect())
+            });
+            (catalog.reference.clone(), packages.collect())
+        });
+        let charts = wish.charts.iter();
+        Self {
+            releases: wish.releases.iter().map(name_of).collect(),
+            operators: operators.collect(),
+            dead_packages: wish.operators.iter().map(|one| one.dead_packages).sum(),
+            charts: charts
+                .map(|chart| {
+                    format!("{} {}", chart.name, chart.version)
+                        .trim()
+                        .to_owned()
+                })
+                .collect(),
+            images: wish.images.len() + wish.chart_images.len(),
+        }
+    }
+}
+
+fn name_of(release: &Release) -> String {
+    format!("{} {}", release.version, release.architecture)
+        .trim()
+        .to_owned()
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if !self.releases.is_empty() {
+            parts.push(format!("releases {}", self.releases.join(", ")));
+        }
+        for (catalog, packages) in &self.operators {
+            let names: Vec<_> = packages.keys().map(String::as_str).collect();
+            parts.push(format!("packages {} of {catalog}", names.join(", ")));
+        }
+        if self.dead_packages > 0 {
+            let count = self.dead_packages;
+            parts.push(format!("{count} packages whose images did not travel"));
+        }
+        if !self.charts.is_empty() {
+            parts.push(format!("charts {}", self.charts.join(", ")));
+        }
+        if self.images > 0 || parts.is_empty() {
+            parts.push(format!("{} images", self.images));
+        }
+        f.write_str(&parts.join("; "))
+    }
+}
+
+/// What kind of thing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A release: its image's digest.
+    Release,
+    /// An operator catalogue: the digest that the target answers with.
+    Catalogue,
+    /// A package's channel in a catalogue: versions.
+    Package,
+    /// A chart.
+    Chart,
+    /// An additional image, or one of a chart: its digest.
+    Image,
+    /// A tag in the archives: the digest under it.
+    Tag,
+}
+
+/// Something that is not the same in two bundles.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// What it was; none: it is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// What it is; none: it is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl Change {
+    /// Whether it is a tag made of a digest, which comes and goes with the image and can never move.
+    pub fn is_of_digest(&self) -> bool {
+        let tag = self.name.rsplit(':').next().unwrap_or_default();
+        let digest = tag.strip_prefix("sha256-").unwrap_or(tag);
+        let digest = digest.strip_suffix(".sig").unwrap_or(digest);
+        self.kind == Kind::Tag
+            && digest.len() >= 32
+            && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            Kind::Release => "release",
+            Kind::Catalogue => "catalogue",
+            Kind::Package => "package",
+            Kind::Chart => "chart",
+            Kind::Image => "image",
+            Kind::Tag => "tag",
+        };
+        let name = &self.name;
+        match (&self.before, &self.after) {
+            (None, Some(after)) => write!(f, "+ {kind:<9}  {name}  {after}"),
+            (Some(before), None) => write!(f, "- {kind:<9}  {name}  {before}"),
+            (Some(before), Some(after)) => write!(f, "~ {kind:<9}  {name}  {before} -> {after}"),
+            (None, None) => write!(f, "  {kind:<9}  {name}"),
+        }
+    }
+}
+
+/// What is not the same, by kind and name.
+pub fn diff(before: &Inventory, after: &Inventory) -> Vec<Change> {
+    let (mut before, after) = (entries(before), entries(after));
+    let mut changes = Vec::new();
+    for ((kind, name), after) in after {
+        let before = before.remove(&(kind, name.clone()));
+        if before.as_ref() != Some(&after) {
+            changes.push(Change {
+                kind,
+                name,
+                before,
+                after: Some(after),
+            });
+        }
+    }
+    changes.extend(before.into_iter().map(|((kind, name), before)| Change {
+        kind,
+        name,
+        before: Some(before),
+        after: None,
+    }));
+    changes.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
+    changes
+}
+
+fn entries(inventory: &Inventory) -> BTreeMap<(Kind, String), String> {
+    let wish = &inventory.wish;
+    let mut entries = BTreeMap::new();
+    for release in &wish.releases {
+        entries.insert((Kind::Release, name_of(release)), release.digest.to_oci());
+    }
+    for catalog in &wish.operators {
+        let name = catalog.reference.clone();
+        entries.insert((Kind::Catalogue, name), catalog.digest.to_oci());
+        for (package, selected) in &catalog.packages {
+            for (channel, bundles) in &selected.channels {
+                let name = format!("{package} {channel} of {}", catalog.reference);
+                let versions: Vec<_> = bundles.values().map(String::as_str).collect();
+                entries.insert((Kind::Package, name), versions.join(" "));
+            }
+        }
+    }
+    for chart in &wish.charts {
+        let name = format!("{} of {}", chart.name, chart.from);
+        entries.insert((Kind::Chart, name), chart.version.clone());
+    }
+    for image in wish
+        .graph
+        .iter()
+        .chain(&wish.chart_images)
+        .chain(&wish.images)
+    {
+        entries.insert(
+            (Kind::Image, image.reference.clone()),
+            image.digest.to_oci(),
+        );
+    }
+    for (repository, links) in &inventory.structure.repositories {
+        for (tag, digest) in &links.tags {
+            entries.insert((Kind::Tag, format!("{repository}:{tag}")), digest.to_oci());
+        }
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+    use crate::inventory::Structure;
+    use crate::wish::Resolved;
+
+    fn inventory(images: &[(&str, &str)]) -> Inventory {
+        let mut structure = Structure::default();
+        let mut wish = Wish::default();
+        for (name, bytes) in images {
+            let digest = Digest::of(bytes.as_bytes());
+            let (repository, tag) = name.split_once(':').unwrap();
+            assert!(structure.tag(repository, tag, digest));
+            wish.images.push(Resolved {
+                reference: format!("r.io/{name}"),
+                repository: repository.into(),
+                tag: tag.into(),
+                digest,
+            });
+        }
+        Inventory::new(structure, wish)
+    }
+
+    #[test]
+    fn what_is_new_gone_and_moved_is_told_apart() {
+        let before = inventory(&[("a:v1", "1"), ("b:v1", "2"), ("c:v1", "3")]);
+        let after = inventory(&[("a:v1", "1"), ("b:v1", "4"), ("d:v1", "5")]);
+        let changes = diff(&before, &after);
+        let marks: Vec<_> = changes
+            .iter()
+            .map(|change| {
+                let text = change.to_string();
+                (text.chars().next().unwrap(), change.name.clone())
+            })
+            .collect();
+        let wanted = [
+            ('~', "r.io/b:v1"),
+            ('-', "r.io/c:v1"),
+            ('+', "r.io/d:v1"),
+            ('~', "b:v1"),
+            ('-', "c:v1"),
+            ('+', "d:v1"),
+        ];
+        let wanted: Vec<_> = wanted
+            .iter()
+            .map(|(mark, name)| (*mark, (*name).to_owned()))
+            .collect();
+        assert_eq!(marks, wanted);
+        assert_eq!(diff(&after, &after), []);
+    }
+
+    #[test]
+    fn tags_made_of_digests_are_known() {
+        let hex = Digest::of(b"x").to_string();
+        let change = |tag: &str| Change {
+            kind: Kind::Tag,
+            name: format!("a/b:{tag}"),
+            before: None,
+            after: Some(String::new()),
+        };
+        for tag in [&hex, &format!("sha256-{hex}"), &format!("sha256-{hex}.sig")] {
+            assert!(change(tag).is_of_digest(), "{tag}");
+        }
+        for tag in ["v1", "4.20.3-x86_64", "cafe"] {
+            assert!(!change(tag).is_of_digest(), "{tag}");
+        }
+    }
+}
