@@ -1,10 +1,11 @@
 //! Generated cluster resources -> those that a cluster may be given, and those that would mislead it, apart.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::failure::Failure;
+use mimeograph_manifest::imageset::resource_name;
 use mimeograph_manifest::io::disk::{self, Action, DiskError};
 use mimeograph_manifest::limits;
 use mimeograph_manifest::wish::Wish;
@@ -38,20 +39,35 @@ pub fn publish(
             continue;
         };
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let apart = to.join(APART);
-        disk::create_folder(&apart, 0o755)?;
-        disk::write_durably(&apart.join(&*name), &bytes, 0o644)?;
+        set_apart(&to, &name, &bytes)?;
         match judged.rest {
             Some(rest) => disk::write_durably(file, rest.as_bytes(), 0o644)?,
-            None => fs::remove_file(file)
-                .map_err(|source| DiskError::new(Action::Remove, file, source))?,
+            None => remove(file)?,
         }
         reports.push(format!(
             "`{name}`: {} (as it was: `{APART}/{name}`)",
             judged.why
         ));
     }
-    reports.extend(lost_catalogs(&files, wish));
+    for (shared, catalogs) in shared_names(wish) {
+        for name in [format!("cs-{shared}.yaml"), format!("cc-{shared}.yaml")] {
+            let file = to.join(&name);
+            if !file.exists() {
+                continue;
+            }
+            set_apart(
+                &to,
+                &name,
+                &disk::read_bounded(&file, limits::IMAGESET_SIZE)?,
+            )?;
+            remove(&file)?;
+            reports.push(format!(
+                "`{name}` is of only one of {}: give them different `targetTag`s or `targetCatalog`s (it is kept as \
+                 `{APART}/{name}`)",
+                catalogs.join(", ")
+            ));
+        }
+    }
     for report in &reports {
         tracing::warn!("cluster resources: {report}");
     }
@@ -135,34 +151,34 @@ fn drop_sources_without_a_registry(document: &mut Value) -> Vec<String> {
     gone
 }
 
-/// A second catalogue whose CatalogSource has the same name is not written (contract §12).
-fn lost_catalogs(files: &[PathBuf], wish: &Wish) -> Vec<String> {
-    let names: BTreeSet<_> = files
-        .iter()
-        .filter_map(|file| file.file_name()?.to_str())
-        .collect();
+fn set_apart(resources: &Path, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+    let apart = resources.join(APART);
+    disk::create_folder(&apart, 0o755)?;
+    disk::write_durably(&apart.join(name), bytes, 0o644)
+}
+
+fn remove(file: &Path) -> Result<(), DiskError> {
+    fs::remove_file(file).map_err(|source| DiskError::new(Action::Remove, file, source))
+}
+
+/// Catalogues whose resources would have one name: a second one is not written (contract §12).
+fn shared_names(wish: &Wish) -> BTreeMap<String, Vec<&str>> {
     let mut by_name: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for catalog in &wish.operators {
-        let last = catalog.repository.rsplit('/').next().unwrap_or_default();
-        let tag: String = catalog.tag.chars().take(12).collect();
-        by_name
-            .entry(format!("cs-{last}-{tag}.yaml"))
-            .or_default()
-            .push(&catalog.reference);
+        let name = resource_name(&catalog.repository, &catalog.tag);
+        by_name.entry(name).or_default().push(&catalog.reference);
     }
-    let lost = by_name.into_iter().filter_map(|(name, catalogs)| match catalogs.as_slice() {
-        [_] | [] => None,
-        [_, ..] if names.contains(name.as_str()) => Some(format!(
-            "`{name}` is the CatalogSource of only one of {}: give them different `targetTag`s or `targetCatalog`s",
-            catalogs.join(", ")
-        )),
-        _ => None,
-    });
-    lost.collect()
+    by_name.retain(|_, catalogs| catalogs.len() > 1);
+    by_name
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use mimeograph_manifest::digest::Digest;
+    use mimeograph_manifest::wish::Catalog;
+
     use super::*;
 
     const MIXED: &str = "---\nkind: ImageTagMirrorSet\nspec:\n  imageTagMirrors:\n  - mirrors: [t/tiny]\n    source: s/tiny\n  - mirrors: [t/a]\n    source: /a/b\n";
@@ -179,6 +195,47 @@ mod tests {
     fn an_update_service_without_its_image_is_kept_apart() {
         let judged = judge(b"kind: UpdateService\n", &Wish::default()).unwrap();
         assert!(judged.rest.is_none());
+    }
+
+    #[test]
+    fn resources_of_two_catalogues_with_one_name_are_kept_apart() {
+        let catalog = |repository: &str, tag: &str| Catalog {
+            reference: format!("r.io/{repository}:{tag}"),
+            repository: repository.into(),
+            tag: tag.into(),
+            source: Digest::of(b"s"),
+            digest: Digest::of(b"d"),
+            filter: None,
+            packages: BTreeMap::new(),
+            dead_packages: 0,
+            images: BTreeSet::new(),
+        };
+        let wish = Wish {
+            operators: vec![
+                catalog("a/index", "v1"),
+                catalog("b/index", "v1"),
+                catalog("a/index", "v2"),
+            ],
+            ..Wish::default()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let (generated, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir(&generated).unwrap();
+        for name in ["cs-index-v1.yaml", "cc-index-v1.yaml", "cs-index-v2.yaml"] {
+            fs::write(generated.join(name), format!("kind: {name}\n")).unwrap();
+        }
+        let (published, reports) = publish(&generated, &to, &wish).unwrap();
+        assert_eq!((published, reports.len()), (Some(to.clone()), 2));
+        assert!(
+            reports[0].contains("r.io/a/index:v1, r.io/b/index:v1"),
+            "{reports:?}"
+        );
+        for name in ["cs-index-v1.yaml", "cc-index-v1.yaml"] {
+            assert!(!to.join(name).exists(), "{name}");
+            let kept = fs::read_to_string(to.join(APART).join(name)).unwrap();
+            assert_eq!(kept, format!("kind: {name}\n"));
+        }
+        assert!(to.join("cs-index-v2.yaml").exists());
     }
 
     #[test]

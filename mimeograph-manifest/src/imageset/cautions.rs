@@ -1,5 +1,7 @@
 //! What is worth knowing of an image set before it is mirrored, and no reason to refuse it.
 
+use std::collections::BTreeMap;
+
 use super::finding::{Finding, Findings};
 use super::names::{Reference, TagStyle};
 use super::traps::Around;
@@ -17,7 +19,36 @@ pub fn cautions(imageset: &ImageSet, around: Around<'_>) -> Findings {
         let reference = Reference::of_image(image, style)?;
         ambiguous_tag(&image.name, &reference)
     });
-    Findings::new(ambiguous.collect())
+    let mut found: Vec<_> = ambiguous.collect();
+    let mut named: BTreeMap<String, &Text> = BTreeMap::new();
+    for operator in &imageset.mirror.operators {
+        let Some(reference) = Reference::of_catalog(operator, style) else {
+            continue;
+        };
+        let catalog = &operator.catalog;
+        let name = resource_name(&reference.repository, &reference.tag);
+        match named.get(&name) {
+            Some(first) => found.push(Finding::new(
+                catalog.at,
+                format!(
+                    "the CatalogSources of `{catalog}` and `{first}` (line {}) would have one name, and only one be written",
+                    first.at.line
+                ),
+                "give them different `targetTag`s or `targetCatalog`s",
+            )),
+            None => {
+                named.insert(name, catalog);
+            }
+        }
+    }
+    Findings::new(found)
+}
+
+/// What the CatalogSource of a catalogue is called, without `cs-` (contract §12).
+pub fn resource_name(repository: &str, tag: &str) -> String {
+    let last = repository.rsplit('/').next().unwrap_or_default();
+    let tag: String = tag.chars().take(12).collect();
+    format!("{last}-{tag}")
 }
 
 /// `oc-mirror` replaces the first occurrence of the tag in `localhost:<port>/<repository>:<tag>` to find the signature:

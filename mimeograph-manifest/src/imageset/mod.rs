@@ -15,7 +15,7 @@ use crate::failure::{ErrorId, Fault};
 use crate::inventory::IndexMembers;
 use crate::manifest::Generation;
 
-pub use cautions::cautions;
+pub use cautions::{cautions, resource_name};
 pub use finding::{Finding, Findings};
 pub use model::{Mirror, Place};
 pub use names::{Reference, TagStyle};

@@ -191,3 +191,56 @@ fn traps_of_releases_and_charts_are_found() {
     );
     one("mirror: {}\n", NEW, 1, "asks for nothing");
 }
+
+#[test]
+fn what_a_version_does_not_know_yet_is_found() {
+    let chart =
+        "mirror:\n  helm:\n    local:\n    - name: c\n      path: /mimeograph/local/c.tgz\n";
+    one(chart, OLD, 6, "mirrors no charts");
+    assert_eq!(found(chart, NEW), []);
+    let default = "mirror:\n  operators:\n  - catalog: r.io/c:v1\n    packages:\n    - name: p\n      defaultChannel: fast\n";
+    one(default, OLD, 8, "`defaultChannel` is not known");
+    assert_eq!(found(default, NEW), []);
+    let target = "mirror:\n  additionalImages:\n  - name: r.io/a:v1\n    targetTag: v2\n";
+    one(target, Some((4, 21)), 6, "`targetTag` is not known");
+    assert_eq!(found(target, Some((4, 22))), []);
+}
+
+#[test]
+fn catalogues_that_oc_mirror_refuses_are_found() {
+    let twice = "mirror:\n  operators:\n  - catalog: r.io/c:v1\n  - catalog: r.io/c:v1\n";
+    one(twice, NEW, 6, "is listed twice (line 5)");
+    one(twice, OLD, 6, "is listed twice (line 5)");
+    let both = format!(
+        "mirror:\n  operators:\n  - catalog: r.io:5000/c:v1@sha256:{}\n    targetTag: v1\n",
+        "0".repeat(64)
+    );
+    one(&both, NEW, 5, "both a tag and a digest");
+    one(&both, OLD, 5, "both a tag and a digest");
+}
+
+#[test]
+fn what_is_worth_knowing_is_told_and_not_refused() {
+    let told = |rest: &str| {
+        let imageset = ImageSet::parse(&file(rest)).unwrap();
+        let around = Around {
+            minor: NEW,
+            local_dir: Path::new("/mimeograph/local"),
+        };
+        assert_eq!(found(rest, NEW), []);
+        cautions(&imageset, around).to_string()
+    };
+    let tag =
+        told("mirror:\n  additionalImages:\n  - name: r.io/img-v9:v9\n  - name: r.io/img:v9\n");
+    assert!(
+        tag.starts_with("line 5, column 11: the tag of `r.io/img-v9:v9`"),
+        "{tag}"
+    );
+    assert!(!tag.contains('|'), "{tag}");
+    let shared =
+        told("mirror:\n  operators:\n  - catalog: r.io/a/index:v1\n  - catalog: r.io/b/index:v1\n");
+    assert!(
+        shared.contains("line 6, column 14: the CatalogSources of"),
+        "{shared}"
+    );
+}
