@@ -37,6 +37,7 @@ mod describe;
 mod seal;
 
 // what holds them together, and what they stand on
+mod blame;
 mod buffers;
 mod bundle;
 mod charts;

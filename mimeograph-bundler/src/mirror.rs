@@ -31,6 +31,7 @@ use mimeograph_manifest::io::process::{self, Limits, Spec};
 use mimeograph_manifest::manifest::{Generation, Incomplete, Missing};
 use mimeograph_manifest::release::ReleaseKeys;
 
+use crate::blame;
 use crate::oc_mirror::MirrorToDisk;
 use crate::outbox;
 use crate::v1::Metadata;
@@ -289,7 +290,9 @@ impl Start<'_> {
             Outcome::NothingToDo => return Ok(None),
             Outcome::Partial(partial) if self.may_go_on(partial) => Some(partial),
             // It says what it left out, but not where the image set asks for it: the archives tell that.
-            Outcome::Partial(partial) if partial.status == 0 && partial.failed.is_empty() => {
+            Outcome::Partial(partial)
+                if partial.status == 0 && partial.failed.is_empty() && !partial.retryable =>
+            {
                 let judged = self.archives(None, Vec::new());
                 return match (judged, outcome.error()) {
                     (Ok(run), Some(error)) => Ok(Some(MirroredRun {
@@ -321,6 +324,7 @@ impl Start<'_> {
         let Some(error) = outcome.error() else {
             return MirrorError::NoArchive.into();
         };
+        blame::tell(self.imageset, outcome.failed_images());
         let free = disk::free_space(&self.places.cache).unwrap_or(u64::MAX);
         if !matches!(outcome, Outcome::Interrupted) && free < TOO_LITTLE {
             return MirrorError::NoRoom {

@@ -85,6 +85,15 @@ impl Failed {
 }
 
 impl Outcome {
+    /// The images that could not be copied.
+    pub fn failed_images(&self) -> &[FailedImage] {
+        match self {
+            Self::Partial(partial) => &partial.failed,
+            Self::Failed(failed) => &failed.failed,
+            Self::Clean | Self::NothingToDo | Self::TimedOut | Self::Interrupted => &[],
+        }
+    }
+
     /// Whether trying again may help.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -217,8 +226,10 @@ impl Run<'_> {
     }
 
     fn partial(&self, status: i32, lost: Vec<String>) -> Partial {
+        // What is passed over because nothing answered may be there the next time.
+        let may_come = Nature::of_all(lost.iter().map(String::as_str)) == Nature::Transient;
         Partial {
-            retryable: lost.is_empty() && self.nature() != Nature::Permanent,
+            retryable: (lost.is_empty() || may_come) && self.nature() != Nature::Permanent,
             failed: self.failed.clone(),
             missing: self.log.missing(),
             lost,

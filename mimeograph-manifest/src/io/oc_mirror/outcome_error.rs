@@ -36,6 +36,8 @@ pub enum OutcomeError {
     LeftOut {
         /// Its warnings.
         what: String,
+        /// Its name.
+        id: ErrorId,
     },
     /// We were told to stop.
     #[error("interrupted while `oc-mirror` was running")]
@@ -78,6 +80,11 @@ impl OutcomeError {
         if !partial.lost.is_empty() {
             return Self::LeftOut {
                 what: some(partial.lost.iter().map(String::as_str), partial.lost.len()),
+                id: if partial.retryable {
+                    ErrorId::OcMirrorUnfinished
+                } else {
+                    ErrorId::ImagesetUnsatisfied
+                },
             };
         }
         let listed = partial.failed.len();
@@ -134,8 +141,7 @@ fn how(status: Status, categories: &[Category]) -> String {
 impl Fault for OutcomeError {
     fn id(&self) -> ErrorId {
         match self {
-            Self::Failed { id, .. } | Self::Partial { id, .. } => *id,
-            Self::LeftOut { .. } => ErrorId::ImagesetUnsatisfied,
+            Self::Failed { id, .. } | Self::Partial { id, .. } | Self::LeftOut { id, .. } => *id,
             Self::Interrupted => ErrorId::Interrupted,
             Self::TimedOut => ErrorId::OcMirrorUnfinished,
         }
@@ -144,8 +150,8 @@ impl Fault for OutcomeError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Failed { reason, .. } if reason.contains(".sig in localhost:") => Some(
-                "an image has no cosign signature at its source: add `--remove-signatures` to \
-                 `mirror.ocMirror.extraArgs`"
+                "an image has no cosign signature at its source: `mirror.ocMirror.removeSignatures: ifMissing` mirrors such \
+                 releases without any"
                     .into(),
             ),
             Self::Failed {
@@ -160,11 +166,15 @@ impl Fault for OutcomeError {
                 id: ErrorId::Partial,
                 ..
             } => Some(
-                "mend these references in the image set, or take them out; where `oc-mirror` writes an archive all the \
+                "correct what asks for them, or take it out; where `oc-mirror` writes an archive all the \
                  same (4.17), `mimeograph-bundler run --allow-partial` publishes it"
                     .into(),
             ),
-            Self::LeftOut { .. } => Some("correct these names in the image set".into()),
+            Self::LeftOut {
+                id: ErrorId::ImagesetUnsatisfied,
+                ..
+            } => Some("correct these names in the image set".into()),
+            Self::LeftOut { .. } => Some("look whether their registry answers".into()),
             Self::TimedOut => Some(
                 "its cache keeps what it has copied, so that the next run gets further; raise \
                  `mirror.ocMirror.timeout` if that is not enough"

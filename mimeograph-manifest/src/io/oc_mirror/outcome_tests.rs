@@ -195,7 +195,7 @@ fn a_missing_signature_is_told_apart() {
             .unwrap()
             .hint()
             .unwrap()
-            .contains("--remove-signatures")
+            .contains("removeSignatures: ifMissing")
     );
 }
 
