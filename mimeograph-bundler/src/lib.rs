@@ -44,6 +44,7 @@ mod charts;
 mod history;
 mod journal;
 mod oc_mirror;
+mod update_service;
 mod v1;
 
 // the other commands

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mimeograph_manifest::failure::Failure;
+use mimeograph_manifest::failure::{ErrorId, Failure};
 use mimeograph_manifest::imageset::{Findings, ImageSetError};
 use mimeograph_manifest::inventory::{Before, Inventory, Structure};
 use mimeograph_manifest::io::config::Config;
@@ -26,7 +26,7 @@ use mimeograph_manifest::wish::plan::{Plan, plan};
 use serde::Serialize;
 
 use crate::mirror::{Base, PartialRuns, Places, Start};
-use crate::{charts, describe, inspect, travelling};
+use crate::{charts, describe, inspect, travelling, update_service};
 
 /// What is printed.
 #[derive(Debug, Serialize)]
@@ -133,7 +133,18 @@ impl Ahead<'_> {
             interrupt,
             partial: PartialRuns::Refuse,
         };
-        let error = start.rehearse()?;
+        let platform = imageset.mirror.platform.as_ref();
+        let unknown = platform.map_or_else(Vec::new, |platform| {
+            update_service::unknown_channels(config, platform)
+        });
+        let error = match start.rehearse() {
+            Ok(error) => error,
+            // Without the channel there may be nothing left to mirror.
+            Err(failure) if unknown.is_empty() || failure.id() == ErrorId::Interrupted => {
+                return Err(failure);
+            }
+            Err(_) => None,
+        };
         let producer = describe::producer(config, oc_mirror, imageset.generation, false);
         let mapped = mapping::read(&places.output)?;
         let copied: Vec<_> = mapped.iter().map(|image| image.from.clone()).collect();
@@ -147,6 +158,9 @@ impl Ahead<'_> {
             release_keys,
         };
         let mut plan = plan(&question, &mut WorkingDir::below(&places.output))?;
+        plan.findings
+            .retain(|finding| unknown.iter().all(|one| one.at != finding.at));
+        plan.findings.extend(unknown);
         plan.hints
             .extend(charts::hints(imageset, &config.mirror.local_dir, &copied)?);
         Ok(Rehearsed {

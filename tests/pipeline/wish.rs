@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
@@ -159,7 +160,11 @@ fn lab_with(more: &str) -> Lab {
     Lab::with(|gap| {
         let store = format!("store:\n  directory: {}\n", gap.path("store").display());
         let key = data("release-key.asc").display().to_string();
-        let env = format!("    env: {{ OCP_SIGNATURE_VERIFICATION_PK: {key} }}\n{more}");
+        // Nothing listens there: what was recorded needs no update service, and the real one must not be asked.
+        let graph = "http://127.0.0.1:1/graph";
+        let env = format!(
+            "    env: {{ OCP_SIGNATURE_VERIFICATION_PK: {key}, UPDATE_URL_OVERRIDE: '{graph}' }}\n{more}"
+        );
         gap.configure_with(&store, &env, "").unwrap();
     })
 }
@@ -330,4 +335,47 @@ fn what_the_far_side_would_leave_out_is_not_counted_as_applied() {
     refused(&lab.populator(&["run"]), 84, "TARGET_MISMATCH", &words);
     lab.play("VERSION=5.2\n").unwrap();
     done(&lab.populator(&["run"]));
+}
+
+/// An update service that knows no channel; it answers as often as it is asked.
+fn empty_update_service() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            let body = r#"{"nodes":[],"edges":[]}"#;
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    port
+}
+
+#[test]
+fn a_channel_that_does_not_exist_is_told_from_a_service_that_does_not_answer() {
+    let lab = lab();
+    play(&lab, "5.2", "platform/releases");
+    fs::remove_file(lab.path("recorded/mirror_000001.tar")).unwrap();
+    let log = "$ oc-mirror\n2026/11/23 23:25:32  [INFO]  : 🔀 workflow mode: mirrorToDisk \n2026/11/23 23:25:32  [ERROR]  : [Executor] collection error: [GetReleaseReferenceImages] no release images found \nexit status: 2\n";
+    fs::write(lab.path("recorded/log"), log).unwrap();
+    fs::create_dir(lab.path("recorded/dry-run")).unwrap();
+    fs::write(lab.path("recorded/dry-run/log"), log).unwrap();
+    refused(
+        &lab.bundler(&["run"]),
+        85,
+        "OC_MIRROR_UNFINISHED",
+        &["no release images"],
+    );
+    let config = fs::read_to_string(lab.path("connected.yaml")).unwrap();
+    let graph = format!("http://127.0.0.1:{}/graph", empty_update_service());
+    let config = config.replace("http://127.0.0.1:1/graph", &graph);
+    fs::write(lab.path("connected.yaml"), config).unwrap();
+    let words = ["line 6, column 15: the update service knows no channel `stable-4.99`"];
+    refused(&lab.bundler(&["plan"]), 84, "IMAGESET_UNSATISFIED", &words);
+    refused(&lab.bundler(&["run"]), 84, "IMAGESET_UNSATISFIED", &words);
 }

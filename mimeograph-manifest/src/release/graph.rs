@@ -74,6 +74,11 @@ impl Graph {
         Ok(Self { nodes, edges })
     }
 
+    /// Whether it has no releases.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
     /// What `oc-mirror` makes of a channel (release/cincinnati.go, `resolveChannelVersions`): without bounds its head;
     /// with `full` or an upper bound alone everything from its first release on.
     ///

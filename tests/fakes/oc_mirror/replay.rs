@@ -36,7 +36,11 @@ pub(crate) fn dry_run(folder: &Path, destination: &str) -> io::Result<u8> {
         std::process::abort();
     }
     play(&folder, destination, |output| {
-        let file = fs::File::open(folder.join("mirror_000001.tar"))?;
+        let archive = folder.join("mirror_000001.tar");
+        if !archive.exists() {
+            return Ok(());
+        }
+        let file = fs::File::open(archive)?;
         for entry in tar::Archive::new(file).entries()? {
             let mut entry = entry?;
             if entry.path()?.starts_with("working-dir") {
