@@ -284,8 +284,11 @@ impl Run<'_> {
         if imageset.generation == Generation::V1 || !tells || is_known {
             return Ok(());
         }
+        // The run itself is tried again where that may help.
+        let mut config = self.request.config.clone();
+        config.mirror.oc_mirror.retries = 0;
         let ahead = Ahead {
-            config: self.request.config,
+            config: &config,
             file,
             oc_mirror,
             release_keys: &self.release_keys,

@@ -75,13 +75,13 @@ impl fmt::Display for Named {
         }
         if self.dead_packages > 0 {
             let count = self.dead_packages;
-            parts.push(format!("{count} packages whose images did not travel"));
+            parts.push(format!("packages whose images did not travel: {count}"));
         }
         if !self.charts.is_empty() {
             parts.push(format!("charts {}", self.charts.join(", ")));
         }
         if self.images > 0 || parts.is_empty() {
-            parts.push(format!("{} images", self.images));
+            parts.push(format!("images: {}", self.images));
         }
         f.write_str(&parts.join("; "))
     }
