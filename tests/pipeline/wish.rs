@@ -379,3 +379,76 @@ fn a_channel_that_does_not_exist_is_told_from_a_service_that_does_not_answer() {
     refused(&lab.bundler(&["plan"]), 84, "IMAGESET_UNSATISFIED", &words);
     refused(&lab.bundler(&["run"]), 84, "IMAGESET_UNSATISFIED", &words);
 }
+
+#[test]
+fn bundles_are_compared_by_name_and_version() {
+    let lab = lab();
+    play(&lab, "5.2", "platform/releases");
+    done(&lab.bundler(&["run"]));
+    play(&lab, "5.2", "platform/releases-next");
+    done(&lab.bundler(&["run"]));
+    let compared = lab.bundler(&["diff", "1", "2"]);
+    done(&compared);
+    assert!(
+        compared
+            .stdout
+            .contains("+ release    4.99.3 x86_64  sha256:"),
+        "{compared}"
+    );
+    assert!(!compared.stdout.contains("- release"), "{compared}");
+    let back = lab.bundler(&["diff", "2", "1"]);
+    assert!(
+        back.stdout.contains("- release    4.99.3 x86_64  sha256:"),
+        "{back}"
+    );
+    let same = lab.bundler(&["diff", "2", "2"]);
+    assert!(same.stdout.contains("they hold the same"), "{same}");
+    refused(
+        &lab.bundler(&["diff", "1", "3"]),
+        66,
+        "INPUT_MISSING",
+        &["bundle 3"],
+    );
+}
+
+#[test]
+fn a_signature_that_is_not_what_its_name_says_does_not_stay() {
+    let lab = lab();
+    play(&lab, "5.2", "platform/releases");
+    let recorded = data("oc-mirror-5.2/platform/releases");
+    let unpacked = lab.path("unpacked");
+    let packed = fs::File::open(recorded.join("mirror_000001.tar.gz")).unwrap();
+    tar::Archive::new(GzDecoder::new(packed))
+        .unpack(&unpacked)
+        .unwrap();
+    let names: Vec<_> = fs::read_dir(unpacked.join("working-dir/signatures"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    let [one, other] = names.as_slice() else {
+        panic!("{names:?}")
+    };
+    let lies = lab.path("connected/bundle/1/working-dir/signatures");
+    fs::create_dir_all(&lies).unwrap();
+    for name in [one, other] {
+        fs::copy(
+            unpacked.join("working-dir/signatures").join(one),
+            lies.join(name),
+        )
+        .unwrap();
+    }
+    done(&lab.bundler(&["run"]));
+    assert!(lies.join(one).exists() && !lies.join(other).exists());
+}
+
+#[test]
+fn an_image_that_cannot_be_copied_is_told_with_its_line() {
+    let lab = Lab::with(|gap| gap.play("VERSION=5.2\nMISBEHAVE=bitmask\n").unwrap());
+    let ran = lab.bundler(&["run"]);
+    refused(&ran, 86, "PARTIAL", &["correct what asks for them"]);
+    let told = ran
+        .stderr
+        .lines()
+        .filter(|line| line.contains("image set, line ") && line.contains("could not be mirrored"));
+    assert_eq!(told.count(), 1, "{ran}");
+}
