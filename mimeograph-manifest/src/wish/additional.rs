@@ -6,13 +6,24 @@ use crate::imageset::{Finding, Reference};
 use crate::manifest::Generation;
 
 /// Where each additional image lies.
-pub(super) fn resolve(question: &Question<'_>, found: &mut Vec<Finding>) -> Vec<Resolved> {
-    let images = &question.imageset.mirror.additional_images;
-    let wanted = images.iter().filter(|image| {
-        question.blocks(&image.name).is_none() && !question.has_failed(&image.name)
-    });
+pub(super) fn resolve(
+    question: &Question<'_>,
+    found: &mut Vec<Finding>,
+    hints: &mut Vec<String>,
+) -> Vec<Resolved> {
     let mut resolved = Vec::new();
-    for image in wanted {
+    for image in &question.imageset.mirror.additional_images {
+        let name = &image.name;
+        if let Some(blocked) = question.blocks(name) {
+            let (asks, takes) = (name.at.line, blocked.at.line);
+            hints.push(format!(
+                "line {asks}: `{name}` is left out by `blockedImages` (line {takes})"
+            ));
+            continue;
+        }
+        if question.has_failed(name) {
+            continue;
+        }
         match one(question, image) {
             Ok(image) => resolved.push(image),
             Err(finding) => found.push(finding),

@@ -212,12 +212,12 @@ pub fn judge(question: &Question<'_>, evidence: &mut dyn Evidence) -> Result<Jud
     let (mut found, mut hints) = (Vec::<Finding>::new(), Vec::new());
     let is_v2 = question.imageset.generation == Generation::V2;
     let mut wish = Wish {
-        images: additional::resolve(question, &mut found),
+        images: additional::resolve(question, &mut found, &mut hints),
         ..Wish::default()
     };
     // v1 ends with an error where it cannot find what it is asked for, and rebuilds catalogues on the far side.
     if is_v2 {
-        wish.releases = releases::resolve(question, evidence, &mut found)?;
+        wish.releases = releases::resolve(question, evidence, &mut found, &mut hints)?;
         wish.graph = releases::graph(question, &mut found);
         wish.operators = operators::resolve(question, evidence, &mut found, &mut hints)?;
         wish.charts = charts::resolve(question, evidence, &mut found, &mut hints)?;

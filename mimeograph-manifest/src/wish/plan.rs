@@ -55,7 +55,7 @@ pub struct PlannedCatalog {
 /// Judges what a dry run left. The question's structure is not looked at: nothing was archived.
 pub fn plan(question: &Question<'_>, evidence: &mut dyn Evidence) -> Result<Plan, WishError> {
     let (mut found, mut hints) = (Vec::new(), Vec::new());
-    let releases = releases::planned(question, evidence, &mut found)?;
+    let releases = releases::planned(question, evidence, &mut found, &mut hints)?;
     let operators = operators::planned(question, evidence, &mut found, &mut hints)?;
     let charts = charts::resolve(question, evidence, &mut found, &mut hints)?;
     Ok(Plan {

@@ -25,6 +25,7 @@ struct Search<'a> {
     question: &'a Question<'a>,
     evidence: &'a mut dyn Evidence,
     found: &'a mut Vec<Finding>,
+    hints: &'a mut Vec<String>,
     /// The valid signatures, by the digest in their file names.
     signed: BTreeMap<Digest, Signed>,
 }
@@ -45,8 +46,9 @@ pub(super) fn resolve(
     question: &Question<'_>,
     evidence: &mut dyn Evidence,
     found: &mut Vec<Finding>,
+    hints: &mut Vec<String>,
 ) -> Result<Vec<Release>, WishError> {
-    each(question, evidence, found, |search, wanted| {
+    each(question, evidence, found, hints, |search, wanted| {
         search.release(wanted)
     })
 }
@@ -56,8 +58,9 @@ pub(super) fn planned(
     question: &Question<'_>,
     evidence: &mut dyn Evidence,
     found: &mut Vec<Finding>,
+    hints: &mut Vec<String>,
 ) -> Result<Vec<PlannedRelease>, WishError> {
-    each(question, evidence, found, |search, wanted| {
+    each(question, evidence, found, hints, |search, wanted| {
         search.planned(wanted)
     })
 }
@@ -67,6 +70,7 @@ fn each<T>(
     question: &Question<'_>,
     evidence: &mut dyn Evidence,
     found: &mut Vec<Finding>,
+    hints: &mut Vec<String>,
     look: impl Fn(&mut Search<'_>, &Wanted) -> Result<Option<T>, WishError>,
 ) -> Result<Vec<T>, WishError> {
     let Some(platform) = &question.imageset.mirror.platform else {
@@ -76,6 +80,7 @@ fn each<T>(
         question,
         evidence,
         found,
+        hints,
         signed: BTreeMap::new(),
     };
     let wanted = search.wanted(platform)?;
@@ -313,6 +318,11 @@ impl Search<'_> {
         }
         // Up to 4.17 it asks for no signature of a release that is named by its digest.
         if wanted.version.is_none() && !self.is_new() && !self.signed.contains_key(digest) {
+            self.hints.push(format!(
+                "line {}: this `oc-mirror` fetches no signature for a release that is named by digest: nothing but the digest \
+                 vouches for `{name}`",
+                at.line
+            ));
             return Some(format!("sha256-{digest}"));
         }
         let Some(signed) = self.signed.get(digest) else {

@@ -173,7 +173,10 @@ impl Fault for OutcomeError {
             Self::LeftOut {
                 id: ErrorId::ImagesetUnsatisfied,
                 ..
-            } => Some("correct these names in the image set".into()),
+            } => Some(
+                "correct what asks for it in the image set; if it is right, look in the log why it was passed over"
+                    .into(),
+            ),
             Self::LeftOut { .. } => Some("look whether their registry answers".into()),
             Self::TimedOut => Some(
                 "its cache keeps what it has copied, so that the next run gets further; raise \

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::digest::{Digest, Hasher};
 use crate::failure::{ErrorId, Fault};
-use crate::io::disk::{Action, id_of};
+use crate::io::disk::{Action, DiskError, id_of};
 use crate::io::interrupt::Interrupt;
 use crate::io::process::{self, Limits, Pipe, ProcessError, Spec, Status};
 use crate::manifest::minor;
@@ -48,7 +48,10 @@ impl OcMirror {
     pub fn probe(name: &Path, scratch: &Path, interrupt: &Interrupt) -> Result<Self, ProbeError> {
         let path = find(name, std::env::var_os("PATH").as_deref())?;
         let sha256 = digest(&path)?;
-        let ask = |args: &[&str]| ask(&path, args, scratch, interrupt);
+        // Those that embed another program unpack it there, and leave it when they are stopped.
+        let scratch = tempfile::tempdir_in(scratch)
+            .map_err(|source| DiskError::new(Action::Create, scratch, source))?;
+        let ask = |args: &[&str]| ask(&path, args, scratch.path(), interrupt);
         let version = version(&path, &ask(&["version", "--output", "json"])?)?;
         let (plain, v1, v2) = (
             ask(&["--help"])?.flags(),
@@ -317,6 +320,9 @@ pub enum ProbeError {
     /// We were told to stop.
     #[error("interrupted while asking `oc-mirror` for its version")]
     Interrupted,
+    /// There is no folder to run it in.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// It could not be run.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -331,6 +337,7 @@ impl Fault for ProbeError {
             Self::Unreadable { source, .. } => id_of(Action::Read, source),
             Self::NotOffered { .. } => ErrorId::VersionMismatch,
             Self::Interrupted => ErrorId::Interrupted,
+            Self::Disk(error) => error.id(),
             Self::Process(error) => error.id(),
         }
     }
@@ -354,6 +361,7 @@ impl Fault for ProbeError {
             Self::NotOffered { generation: Generation::V1, .. } => {
                 Some("install an oc-mirror that still has v1, or use an image set of v2alpha1".into())
             }
+            Self::Disk(error) => error.hint(),
             Self::Process(error) => error.hint(),
             Self::Unreadable { .. } | Self::Interrupted => None,
         }

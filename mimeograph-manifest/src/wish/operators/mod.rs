@@ -200,7 +200,14 @@ impl Search<'_> {
         for (package, name, bundle) in selected.bundles() {
             let own = Some(&bundle.image).filter(|image| !image.is_empty());
             for image in bundle.related_images.iter().chain(own) {
-                if !asked.insert(image) || self.is_left_out(image) {
+                if !asked.insert(image) || self.question.has_failed(image) {
+                    continue;
+                }
+                if let Some(blocked) = self.question.blocks(image) {
+                    self.hints.push(format!(
+                        "line {}: image `{image}` of bundle `{name}` is left out by `blockedImages`",
+                        blocked.at.line
+                    ));
                     continue;
                 }
                 if let Some(digest) = self.image(image) {
@@ -217,10 +224,6 @@ impl Search<'_> {
             }
         }
         images
-    }
-
-    fn is_left_out(&self, image: &str) -> bool {
-        self.question.has_failed(image) || self.question.blocks(image).is_some()
     }
 
     fn image(&self, image: &str) -> Option<Digest> {
