@@ -452,3 +452,23 @@ fn an_image_that_cannot_be_copied_is_told_with_its_line() {
         .filter(|line| line.contains("image set, line ") && line.contains("could not be mirrored"));
     assert_eq!(told.count(), 1, "{ran}");
 }
+
+#[test]
+fn the_far_side_judges_by_its_own_keys_before_anything_is_loaded() {
+    let lab = lab();
+    play(&lab, "5.2", "platform/releases");
+    done(&lab.bundler(&["run"]));
+    let path = lab.path("disconnected.yaml");
+    let config = fs::read_to_string(&path).unwrap();
+    let lines = config.lines();
+    let without: Vec<_> = lines.filter(|line| !line.contains("    env: {")).collect();
+    assert_eq!(without.len() + 1, config.lines().count());
+    fs::write(&path, without.join("\n")).unwrap();
+    let calls = lab.oc_mirror_calls();
+    let words = [
+        "line 6, column 9: release 4.99.1",
+        "has no signature by a trusted key",
+    ];
+    refused(&lab.populator(&["run"]), 84, "IMAGESET_UNSATISFIED", &words);
+    assert_eq!(lab.oc_mirror_calls(), calls);
+}
