@@ -1,13 +1,14 @@
 //! What a run would mirror, by `oc-mirror`'s own dry run in an empty private folder; nothing else is changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Failure};
 use mimeograph_manifest::imageset::{Findings, ImageSetError};
-use mimeograph_manifest::inventory::{Before, Inventory, Structure};
+use mimeograph_manifest::inventory::{Before, ImageManifest, Inventory, Structure};
 use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::console::Report;
 use mimeograph_manifest::io::disk;
@@ -38,6 +39,8 @@ struct Planned {
     images: usize,
     /// Those of them that the stream does not have yet, by repository and tag (and digest, where one is named).
     new_images: usize,
+    /// The size of the others together. That of new ones is known once they are mirrored.
+    known_bytes: u64,
 }
 
 /// A folder of digits in `bundleDir`, removed when dropped.
@@ -73,8 +76,8 @@ pub fn report(config: &Config, interrupt: &Interrupt) -> Result<Report, Failure>
         interrupt,
     };
     let rehearsed = ahead.rehearse()?;
-    let newest = newest(&config.artefacts.metadata_dir)?;
-    let planned = Planned::of(rehearsed.plan, &rehearsed.mapped, newest.as_ref());
+    let known = Known::read(&config.artefacts.metadata_dir)?;
+    let planned = Planned::of(rehearsed.plan, &rehearsed.mapped, &known);
     let text = planned.text();
     let report = Report::new("planned", text).with(&planned)?;
     let findings = Findings::new(planned.plan.findings);
@@ -171,31 +174,65 @@ impl Ahead<'_> {
     }
 }
 
-/// The newest inventory that is kept here.
-fn newest(metadata: &Path) -> Result<Option<Inventory>, Failure> {
-    let Ok(entries) = fs::read_dir(metadata.join("inventories")) else {
-        return Ok(None);
-    };
-    let files: BTreeSet<_> = entries.flatten().map(|entry| entry.path()).collect();
-    let Some(file) = files.last() else {
-        return Ok(None);
-    };
-    let bytes = disk::read_bounded(file, limits::INVENTORY_SIZE)?;
-    Ok(Some(Inventory::from_bytes(&bytes)?))
+/// What the stream holds, by the inventories that are kept here.
+#[derive(Debug, Default)]
+struct Known {
+    /// The newest bundle's.
+    links: Structure,
+    manifests: BTreeMap<Digest, ImageManifest>,
+    /// Of blobs, in bytes.
+    sizes: BTreeMap<Digest, u64>,
+}
+
+impl Known {
+    fn read(metadata: &Path) -> Result<Self, Failure> {
+        let mut known = Self::default();
+        let Ok(entries) = fs::read_dir(metadata.join("inventories")) else {
+            return Ok(known);
+        };
+        let files: BTreeSet<_> = entries.flatten().map(|entry| entry.path()).collect();
+        for file in files {
+            let bytes = disk::read_bounded(&file, limits::INVENTORY_SIZE)?;
+            let mut structure = Inventory::from_bytes(&bytes)?.structure;
+            known.sizes.append(&mut structure.blobs);
+            known.manifests.append(&mut structure.manifests);
+            known.links = structure;
+        }
+        Ok(known)
+    }
+
+    fn digest(&self, image: &Mapped) -> Option<Digest> {
+        let there = self.links.resolve(&image.repository, &image.tag)?;
+        image
+            .digest()
+            .is_none_or(|digest| digest == there)
+            .then_some(there)
+    }
+
+    /// The size of these images together, each blob counted once.
+    fn bytes(&self, images: impl Iterator<Item = Digest>) -> u64 {
+        let mut open: Vec<Digest> = images.collect();
+        let mut seen = BTreeSet::new();
+        while let Some(digest) = open.pop() {
+            if !seen.insert(digest) {
+                continue;
+            }
+            if let Some(manifest) = self.manifests.get(&digest) {
+                open.extend(manifest.manifests.iter().chain(&manifest.blobs));
+            }
+        }
+        seen.iter().filter_map(|blob| self.sizes.get(blob)).sum()
+    }
 }
 
 impl Planned {
-    fn of(plan: Plan, mapped: &[Mapped], newest: Option<&Inventory>) -> Self {
-        let known = |image: &&Mapped| {
-            let structure = newest.map(|inventory| &inventory.structure);
-            let there = structure.and_then(|one| one.resolve(&image.repository, &image.tag));
-            there.is_some_and(|there| image.digest().is_none_or(|digest| digest == there))
-        };
-        let known = mapped.iter().filter(known).count();
+    fn of(plan: Plan, mapped: &[Mapped], known: &Known) -> Self {
+        let there = || mapped.iter().filter_map(|image| known.digest(image));
         Self {
             plan,
             images: mapped.len(),
-            new_images: mapped.len() - known,
+            new_images: mapped.len() - there().count(),
+            known_bytes: known.bytes(there()),
         }
     }
 
@@ -247,8 +284,8 @@ impl Planned {
         }
         let _ = writeln!(
             text,
-            "images  {}, of which {} are new to the stream",
-            self.images, self.new_images
+            "images  {}, of which {} are new to the stream; the others are {} bytes together",
+            self.images, self.new_images, self.known_bytes
         );
         for hint in &plan.hints {
             let _ = writeln!(text, "note  {hint}");

@@ -472,3 +472,21 @@ fn the_far_side_judges_by_its_own_keys_before_anything_is_loaded() {
     refused(&lab.populator(&["run"]), 84, "IMAGESET_UNSATISFIED", &words);
     assert_eq!(lab.oc_mirror_calls(), calls);
 }
+
+#[test]
+fn a_plan_tells_what_is_new_to_the_stream() {
+    let lab = Lab::with(|gap| gap.play("VERSION=5.2\n").unwrap());
+    let plan = || {
+        let planned = lab.bundler(&["plan", "--output", "json"]);
+        done(&planned);
+        let json: serde_json::Value = serde_json::from_str(&planned.stdout).unwrap();
+        ["images", "newImages", "knownBytes"].map(|member| json["result"][member].as_u64().unwrap())
+    };
+    assert_eq!(plan(), [2, 2, 0]);
+    done(&lab.bundler(&["run"]));
+    let [images, new, bytes] = plan();
+    assert_eq!((images, new), (2, 0));
+    assert!(bytes > 0);
+    lab.add_image(3);
+    assert_eq!(plan(), [3, 1, bytes]);
+}
