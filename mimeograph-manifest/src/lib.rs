@@ -18,6 +18,7 @@ pub mod signed;
 mod text;
 pub mod time;
 pub mod wish;
+mod yaml;
 
 #[cfg(feature = "io")]
 pub mod io;

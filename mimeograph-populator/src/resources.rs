@@ -212,8 +212,8 @@ mod tests {
         };
         let wish = Wish {
             operators: vec![
-                catalog("a/index", "v1"),
-                catalog("b/index", "v1"),
+                catalog("a/index", "v4.20"),
+                catalog("b/index", "v4.20"),
                 catalog("a/index", "v2"),
             ],
             ..Wish::default()
@@ -221,16 +221,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (generated, to) = (folder.path().join("from"), folder.path().join("to"));
         fs::create_dir(&generated).unwrap();
-        for name in ["cs-index-v1.yaml", "cc-index-v1.yaml", "cs-index-v2.yaml"] {
+        for name in [
+            "cs-index-v4-20.yaml",
+            "cc-index-v4-20.yaml",
+            "cs-index-v2.yaml",
+        ] {
             fs::write(generated.join(name), format!("kind: {name}\n")).unwrap();
         }
         let (published, reports) = publish(&generated, &to, &wish).unwrap();
         assert_eq!((published, reports.len()), (Some(to.clone()), 2));
         assert!(
-            reports[0].contains("r.io/a/index:v1, r.io/b/index:v1"),
+            reports[0].contains("r.io/a/index:v4.20, r.io/b/index:v4.20"),
             "{reports:?}"
         );
-        for name in ["cs-index-v1.yaml", "cc-index-v1.yaml"] {
+        for name in ["cs-index-v4-20.yaml", "cc-index-v4-20.yaml"] {
             assert!(!to.join(name).exists(), "{name}");
             let kept = fs::read_to_string(to.join(APART).join(name)).unwrap();
             assert_eq!(kept, format!("kind: {name}\n"));

@@ -9,6 +9,7 @@ use super::objects::{
 use super::{Bundle, Catalog, Entry, Package};
 use crate::failure::{ErrorId, Fault};
 use crate::limits;
+use crate::yaml::expanded_size;
 
 /// Why a catalogue cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +102,7 @@ impl Reader {
             return Ok(());
         }
         for document in documents(bytes) {
-            within(document.len(), OBJECT.0, OBJECT.1, file)?;
+            within(expanded_size(document), OBJECT.0, OBJECT.1, file)?;
             let value: serde_yaml::Value =
                 serde_yaml::from_slice(document).map_err(|source| CatalogError::Yaml {
                     file: file.to_owned(),

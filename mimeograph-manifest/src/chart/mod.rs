@@ -11,6 +11,7 @@ use flate2::read::GzDecoder;
 use serde::Deserialize;
 
 use crate::limits;
+use crate::yaml::expanded_size;
 
 pub use overlooked::{Overlooked, overlooked};
 
@@ -41,6 +42,9 @@ pub enum ChartError {
         /// Why.
         source: serde_yaml::Error,
     },
+    /// A file of it repeats itself by YAML aliases.
+    #[error("`{0}` of the chart comes to too much, with its aliases")]
+    TooLarge(String),
     /// It has no Chart.yaml.
     #[error("the chart has no Chart.yaml")]
     NoChart,
@@ -86,6 +90,9 @@ impl Chart {
                 source,
             };
             match path.as_str() {
+                "Chart.yaml" | "values.yaml" if is_too_large(&bytes) => {
+                    return Err(ChartError::TooLarge(path));
+                }
                 "Chart.yaml" => {
                     metadata = Some(serde_yaml::from_slice::<Metadata>(&bytes).map_err(yaml)?);
                 }
@@ -109,6 +116,11 @@ pub fn is_read(path: &str) -> bool {
     path == "Chart.yaml"
         || path == "values.yaml"
         || path.starts_with("templates/") && [".yaml", ".yml"].iter().any(|end| path.ends_with(end))
+}
+
+/// Whether a YAML file comes to more than a chart may.
+pub(crate) fn is_too_large(yaml: &[u8]) -> bool {
+    expanded_size(yaml) as u64 > limits::CHART_SIZE
 }
 
 /// A scalar as a template prints it.

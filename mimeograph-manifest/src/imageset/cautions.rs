@@ -47,8 +47,12 @@ pub fn cautions(imageset: &ImageSet, around: Around<'_>) -> Findings {
 /// What the CatalogSource of a catalogue is called, without `cs-` (contract §12).
 pub fn resource_name(repository: &str, tag: &str) -> String {
     let last = repository.rsplit('/').next().unwrap_or_default();
-    let tag: String = tag.chars().take(12).collect();
-    format!("{last}-{tag}")
+    let plain = |c: char| match c.to_ascii_lowercase() {
+        c @ ('a'..='z' | '0'..='9' | '-') => c,
+        _ => '-',
+    };
+    let tag: String = tag.chars().take(12).map(plain).collect();
+    format!("{last}-{tag}").replace('.', "-")
 }
 
 /// `oc-mirror` replaces the first occurrence of the tag in `localhost:<port>/<repository>:<tag>` to find the signature:

@@ -210,8 +210,10 @@ impl ImageSet {
     /// (contract §13.3).
     pub fn blocks(&self, name: &str, minor: Option<(u32, u32)>) -> Option<&model::Text> {
         let are_patterns = minor.is_none_or(|minor| minor >= (4, 19));
+        let plain = |name| str::strip_prefix(name, "docker://").unwrap_or(name);
+        let name = plain(name);
         self.mirror.blocked_images.iter().find(|blocked| {
-            &***blocked == name
+            plain(blocked) == name
                 || are_patterns
                     && regex_lite::Regex::new(blocked).is_ok_and(|pattern| pattern.is_match(name))
         })

@@ -1,5 +1,6 @@
 //! Names of images, taken apart as `oc-mirror` takes them.
 
+use super::OCI;
 use super::model::{AdditionalImage, Operator};
 use crate::digest::Digest;
 use crate::manifest::Generation;
@@ -52,7 +53,10 @@ impl Reference {
     pub fn of_catalog(operator: &Operator, style: TagStyle) -> Option<Self> {
         let repo = operator.target_catalog.as_deref();
         let tag = operator.target_tag.as_deref();
-        Self::parse(&operator.catalog, repo, tag, style)
+        // Of a local one only the last component counts.
+        let local = operator.catalog.strip_prefix(OCI);
+        let last = local.and_then(|path| path.trim_end_matches('/').rsplit('/').next());
+        Self::parse(&operator.catalog, repo.or(last), tag, style)
     }
 
     /// Takes a name apart; `None` for one that is malformed.
@@ -80,7 +84,9 @@ impl Reference {
             Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => {
                 (Some(first), rest)
             }
-            _ => (Some("docker.io"), path),
+            // Whatever stands before the first slash is no part of the repository to `oc-mirror`, host or not.
+            Some((_, rest)) => (Some("docker.io"), rest),
+            None => (Some("docker.io"), path),
         };
         let tag = match (target_tag.or(tag_of_name), digest, style) {
             (Some(tag), _, _) => tag.to_owned(),
@@ -165,6 +171,26 @@ mod tests {
             parse("oci:///a/layouts/five", new),
             (None, "a/layouts/five".into(), "latest".into())
         );
+        // As dry runs of 5.2 map them.
+        assert_eq!(
+            parse("bitnami/redis:7.2", new),
+            some("docker.io", "redis", "7.2")
+        );
+        assert_eq!(parse("redis:7.2", new), some("docker.io", "redis", "7.2"));
         assert_eq!(Reference::parse("a/b@sha256:zz", None, None, new), None);
+    }
+
+    #[test]
+    fn a_local_catalogue_goes_by_its_last_component() {
+        let mut operator = Operator::default();
+        operator.catalog.value = "oci:///tmp/layouts/redhat-index".into();
+        let reference = |operator: &Operator| {
+            let one = Reference::of_catalog(operator, TagStyle::Algorithm).unwrap();
+            (one.host, one.repository, one.tag)
+        };
+        assert_eq!(
+            reference(&operator),
+            (None, "redhat-index".into(), "latest".into())
+        );
     }
 }

@@ -173,10 +173,19 @@ impl Graph {
         let (Some(from), Some(to)) = (index(low), index(high)) else {
             return Vec::new();
         };
+        // As `oc-mirror` looks (`GetUpdates`): of several paths of one length that over the highest versions.
+        let mut updates: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (start, end) in &self.edges {
+            updates.entry(*start).or_default().push(*end);
+        }
+        let version = |at: &usize| self.nodes.get(*at).map(|node| &node.version);
+        for ends in updates.values_mut() {
+            ends.sort_by(|one, other| version(other).cmp(&version(one)));
+        }
         let mut came_from = BTreeMap::from([(from, from)]);
         let mut open = VecDeque::from([from]);
         while let Some(at) = open.pop_front() {
-            for (_, next) in self.edges.iter().filter(|(start, _)| *start == at) {
+            for next in updates.get(&at).into_iter().flatten() {
                 if !came_from.contains_key(next) {
                     came_from.insert(*next, at);
                     open.push_back(*next);
@@ -282,5 +291,30 @@ mod tests {
         assert_eq!(versions(&shortest("4.9.2")).0, ["4.9.2", "4.9.10"]);
         assert_eq!(versions(&shortest("4.9.2")).1, 0);
         assert_eq!(versions(&shortest("4.9.9")).1, 1);
+    }
+
+    #[test]
+    fn of_two_shortest_paths_that_over_the_higher_version_counts() {
+        let node = |version: &str| {
+            let digest = Digest::of(version.as_bytes());
+            format!(r#"{{"version":"{version}","payload":"q/r@sha256:{digest}"}}"#)
+        };
+        let nodes = ["4.9.1", "4.9.2", "4.9.3", "4.9.4"].map(node).join(",");
+        let graph = format!(r#"{{"nodes":[{nodes}],"edges":[[0,1],[0,2],[1,3],[2,3]]}}"#);
+        let channel = ReleaseChannel {
+            range: Range {
+                min: Some(text("4.9.1")),
+                max: Some(text("4.9.4")),
+            },
+            shortest_path: true,
+            ..ReleaseChannel::default()
+        };
+        let wanted = Graph::parse(graph.as_bytes()).unwrap().wanted(&channel);
+        let versions: Vec<_> = wanted
+            .releases
+            .iter()
+            .map(|node| node.version.to_string())
+            .collect();
+        assert_eq!(versions, ["4.9.1", "4.9.3", "4.9.4"]);
     }
 }

@@ -20,6 +20,8 @@ struct Index {
 #[derive(Deserialize)]
 struct Entry {
     version: String,
+    #[serde(default, rename = "type")]
+    kind: String,
 }
 
 pub(super) fn resolve(
@@ -30,9 +32,8 @@ pub(super) fn resolve(
 ) -> Result<Vec<Chart>, WishError> {
     let mut charts = Vec::new();
     for repository in &question.imageset.mirror.helm.repositories {
-        for (at, name, version) in named(repository, evidence)? {
-            let path = format!("helm/charts/{name}-{version}.tgz");
-            let Some(packed) = read(evidence, &path, limits::CHART_SIZE)? else {
+        for (at, name, version) in named(repository, evidence, found)? {
+            let Some(packed) = packed(&name, &version, evidence)? else {
                 found.push(Finding::new(
                     at.at,
                     format!(
@@ -58,7 +59,7 @@ pub(super) fn resolve(
             charts.push(Chart {
                 name,
                 version,
-                from: repository.url.value.clone(),
+                from: without_login(&repository.url),
             });
         }
     }
@@ -80,10 +81,37 @@ pub(super) fn resolve(
     Ok(charts)
 }
 
+/// A chart's archive. Repositories differ on whether its name has the `v` of the version.
+fn packed(
+    name: &str,
+    version: &str,
+    evidence: &mut dyn Evidence,
+) -> Result<Option<Vec<u8>>, WishError> {
+    let plain = version.strip_prefix('v').unwrap_or(version);
+    for version in [plain.to_owned(), format!("v{plain}")] {
+        let path = format!("helm/charts/{name}-{version}.tgz");
+        if let Some(packed) = read(evidence, &path, limits::CHART_SIZE)? {
+            return Ok(Some(packed));
+        }
+    }
+    Ok(None)
+}
+
+/// An address without user and password: it is shown and signed.
+fn without_login(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    format!("{scheme}://{host}{path}")
+}
+
 /// The charts of a repository: those that are named, or all that its index lists.
 fn named<'a>(
     repository: &'a ChartRepository,
     evidence: &mut dyn Evidence,
+    found: &mut Vec<Finding>,
 ) -> Result<Vec<(&'a Text, String, String)>, WishError> {
     if !repository.charts.is_empty() {
         let charts = repository.charts.iter().filter_map(|chart| {
@@ -95,14 +123,32 @@ fn named<'a>(
     let url = repository.url.trim_end_matches('/');
     let plain = url.split_once("://").map_or(url, |(_, plain)| plain);
     let path = format!("helm/indexes/{plain}/index.yaml");
-    let bytes = read(evidence, &path, limits::CHART_SIZE)?.unwrap_or_default();
-    let index: Option<Index> = serde_yaml::from_slice(&bytes).ok();
-    let entries = index.into_iter().flat_map(|index| index.entries);
-    let charts = entries.flat_map(|(name, entries)| {
-        let versions = entries.into_iter().map(|entry| entry.version);
-        versions.map(move |version| (&repository.name, name.clone(), version))
+    let bytes = read(evidence, &path, limits::CHART_SIZE)?;
+    let index = bytes.and_then(|bytes| index(&bytes));
+    let Some(index) = index else {
+        found.push(Finding::new(
+            repository.name.at,
+            format!(
+                "the index of chart repository `{}` is not there, or cannot be read",
+                repository.name
+            ),
+            "look for the repository in the log; correct its `url`",
+        ));
+        return Ok(Vec::new());
+    };
+    let charts = index.entries.into_iter().flat_map(|(name, entries)| {
+        // As `oc-mirror`, which takes no libraries.
+        let entries = entries.into_iter().filter(|entry| entry.kind != "library");
+        entries.map(move |entry| (&repository.name, name.clone(), entry.version))
     });
     Ok(charts.collect())
+}
+
+fn index(bytes: &[u8]) -> Option<Index> {
+    if chart::is_too_large(bytes) {
+        return None;
+    }
+    serde_yaml::from_slice(bytes).ok()
 }
 
 /// Hints at the images of a chart that were not among those copied, with the `imagePaths` that would catch them.
@@ -116,6 +162,33 @@ pub fn overlooked(chart: &chart::Chart, copied: &[String], image_paths: &[Text])
         format!("chart `{name}` {version}: not mirrored, by its text: {one}")
     };
     found.map(tell).collect()
+}
+
+/// Whether an image is a release itself, the base of the graph image, or what else comes with releases.
+fn is_of_release(question: &Question<'_>, repository: &str) -> bool {
+    question.imageset.mirror.platform.is_some()
+        && (repository.starts_with("openshift-release-dev/")
+            || repository.starts_with("openshift/")
+            || repository == "ubi9/ubi"
+            || repository == "ubi8/ubi")
+}
+
+/// Whether it is an additional image or a catalogue, which are judged by themselves: those can lie under other names than
+/// their own, and catalogues are copied by digest.
+fn is_asked_for(question: &Question<'_>, name: &str) -> bool {
+    let plain = |name| str::strip_prefix(name, "docker://").unwrap_or(name);
+    let repository = |name| {
+        let name = plain(name);
+        let name = name.split_once('@').map_or(name, |(name, _)| name);
+        let last = name.rfind('/').map_or(0, |at| at + 1);
+        let end = name[last..].find(':').map_or(name.len(), |at| last + at);
+        &name[..end]
+    };
+    let mirror = &question.imageset.mirror;
+    let mut images = mirror.additional_images.iter();
+    let mut catalogs = mirror.operators.iter();
+    images.any(|image| plain(&image.name) == plain(name))
+        || catalogs.any(|one| repository(&one.catalog) == repository(name))
 }
 
 /// The images that were copied and that nothing else in the image set explains.
@@ -137,7 +210,7 @@ pub(super) fn images(
     explained.extend(wish.operators.iter().map(|catalog| catalog.source));
     let mut images = Vec::new();
     for name in question.copied {
-        if question.has_failed(name) {
+        if question.has_failed(name) || is_asked_for(question, name) {
             continue;
         }
         let Some(reference) = Reference::parse(name, None, None, question.style()) else {
@@ -157,7 +230,10 @@ pub(super) fn images(
                 });
             }
             // Releases go by other names in the archives, and are judged by themselves.
-            None if question.imageset.mirror.platform.is_some() => {}
+            None if reference
+                .digest
+                .is_some_and(|digest| explained.contains(&digest))
+                || is_of_release(question, &reference.repository) => {}
             _ => found.push(Finding::new(
                 at,
                 format!("image `{name}` of a chart is not there"),

@@ -163,7 +163,7 @@ impl Search<'_> {
                 let of_channel = graph.wanted(channel);
                 self.found.extend(of_channel.findings);
                 for node in of_channel.releases {
-                    if known.insert(node.digest) {
+                    if known.insert((node.digest, node.version.clone())) {
                         wanted.push(Wanted {
                             at: channel.at,
                             name: node.version.to_string(),
@@ -347,10 +347,27 @@ impl Search<'_> {
             return None;
         }
         let last = signed.reference.rsplit('/').next().unwrap_or_default();
-        match last.split_once(':') {
-            Some((_, tag)) => Some(tag.to_owned()),
-            None => Some(digest.to_string()),
+        let tag = match last.split_once(':') {
+            Some((_, tag)) => tag.to_owned(),
+            None => digest.to_string(),
+        };
+        // The tags of OKD have no architecture.
+        let is_other = |version: &String| {
+            tag != *version && tag != format!("{version}-{}", wanted.architecture)
+        };
+        if wanted.version.as_ref().is_some_and(is_other) {
+            let problem = format!(
+                "the update service gives release {name} the image of `{tag}` ({})",
+                digest.to_oci()
+            );
+            self.find(
+                *at,
+                problem,
+                "look which update service is asked, and what it sends",
+            );
+            return None;
         }
+        Some(tag)
     }
 
     fn is_there(&mut self, wanted: &Wanted, tag: &str) -> bool {

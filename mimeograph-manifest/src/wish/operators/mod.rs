@@ -198,8 +198,9 @@ impl Search<'_> {
     fn images(&mut self, selected: &catalog::Catalog) -> BTreeSet<Digest> {
         let (mut images, mut asked) = (BTreeSet::new(), BTreeSet::new());
         for (package, name, bundle) in selected.bundles() {
-            let own = Some(&bundle.image).filter(|image| !image.is_empty());
-            for image in bundle.related_images.iter().chain(own) {
+            // `oc-mirror` passes over empty ones (OCPBUGS-31622).
+            let images_of_bundle = bundle.related_images.iter().chain([&bundle.image]);
+            for image in images_of_bundle.filter(|image| !image.is_empty()) {
                 if !asked.insert(image) || self.question.has_failed(image) {
                     continue;
                 }
