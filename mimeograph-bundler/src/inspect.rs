@@ -85,7 +85,7 @@ pub(crate) fn inspect(candidate: Candidate<'_>) -> Result<Inventory, Failure> {
         &structure,
         candidate.before,
         judgement.wish.digests(),
-        candidate.imageset.index_members(),
+        &judgement.wish.index_members(candidate.imageset),
     )?;
     Ok(Inventory::new(structure, judgement.wish))
 }

@@ -245,12 +245,21 @@ impl Before {
 }
 
 /// Which members of an index must be there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IndexMembers {
     /// All of them.
     Every,
-    /// The image set's `platforms` leaves some out.
-    Filtered,
+    /// All of these; of others the image set's `platforms` leaves some out, but never the last.
+    EveryOf(BTreeSet<Digest>),
+}
+
+impl IndexMembers {
+    fn may_be_left_out(&self, index: &Digest) -> bool {
+        match self {
+            Self::Every => false,
+            Self::EveryOf(whole) => !whole.contains(index),
+        }
+    }
 }
 
 /// Checks that every wanted image is whole: its blobs and manifests are carried here or came before.
@@ -261,7 +270,7 @@ pub fn check_closure(
     structure: &Structure,
     before: &Before,
     also: impl IntoIterator<Item = Digest>,
-    members: IndexMembers,
+    members: &IndexMembers,
 ) -> Result<(), InventoryError> {
     let mut open: Vec<Digest> = structure.manifests.keys().copied().chain(also).collect();
     let mut seen = BTreeSet::new();
@@ -287,13 +296,14 @@ pub fn check_closure(
         if let Some(missing) = image.blobs.iter().find(|digest| !there(digest)) {
             return not_closed("blob", *missing);
         }
-        for member in &image.manifests {
-            match (there(member), members) {
-                (true, _) => open.push(*member),
-                (false, IndexMembers::Every) => return not_closed("manifest", *member),
-                (false, IndexMembers::Filtered) => {}
-            }
+        let (here, missing): (Vec<Digest>, Vec<Digest>) =
+            image.manifests.iter().partition(|one| there(one));
+        if let Some(missing) = missing.first()
+            && (here.is_empty() || !members.may_be_left_out(&wanted))
+        {
+            return not_closed("manifest", *missing);
         }
+        open.extend(here);
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Archives that real `oc-mirror` 4.17 and 5.2 wrote are read whole; the same ones, spoilt, are not.
 #![expect(clippy::unwrap_used, reason = "a test helper outside a test function")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -70,25 +71,34 @@ fn a_full_archive_closes_over_itself_and_a_delta_over_what_came_before() {
         structure("5.2-v2-incremental.tar"),
     );
     let mut before = Before::default();
-    check_closure(&full, &before, [], IndexMembers::Every).unwrap();
+    check_closure(&full, &before, [], &IndexMembers::Every).unwrap();
     // Alone, the delta lacks t1, which the image set still asks for (the recorded run ends 8).
     let t1 = delta.resolve("tiny/t1", "v1").unwrap();
-    let alone = check_closure(&delta, &before, [t1], IndexMembers::Every).unwrap_err();
+    let alone = check_closure(&delta, &before, [t1], &IndexMembers::Every).unwrap_err();
     assert_eq!(alone.id(), ErrorId::NotClosed);
     before.add_newer(Inventory::new(full, Wish::default()));
-    check_closure(&delta, &before, [t1], IndexMembers::Every).unwrap();
+    check_closure(&delta, &before, [t1], &IndexMembers::Every).unwrap();
 }
 
 #[test]
 fn a_member_of_an_index_that_is_missing_is_noticed_unless_platforms_leave_it_out() {
     let mut found = read("", recorded("5.2-kinds.tar")).unwrap().structure;
-    check_closure(&found, &Before::default(), [], IndexMembers::Every).unwrap();
+    check_closure(&found, &Before::default(), [], &IndexMembers::Every).unwrap();
     let index = found.resolve("tiny/multi", "v1").unwrap();
     let member = found.manifests[&index].manifests[0];
     found.blobs.remove(&member);
     found.manifests.remove(&member);
-    assert!(check_closure(&found, &Before::default(), [], IndexMembers::Every).is_err());
-    check_closure(&found, &Before::default(), [], IndexMembers::Filtered).unwrap();
+    assert!(check_closure(&found, &Before::default(), [], &IndexMembers::Every).is_err());
+    let of_others = IndexMembers::EveryOf(BTreeSet::new());
+    check_closure(&found, &Before::default(), [], &of_others).unwrap();
+    let of_it = IndexMembers::EveryOf(BTreeSet::from([index]));
+    assert!(check_closure(&found, &Before::default(), [], &of_it).is_err());
+    // `platforms` never leaves out all of them.
+    for member in found.manifests[&index].manifests.clone() {
+        found.blobs.remove(&member);
+        found.manifests.remove(&member);
+    }
+    assert!(check_closure(&found, &Before::default(), [], &of_others).is_err());
 }
 
 #[test]

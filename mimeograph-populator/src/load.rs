@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
+use mimeograph_manifest::imageset::{Reference, TagStyle};
 use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::disk::{self, Action, DiskError};
 use mimeograph_manifest::io::interrupt::Interrupt;
@@ -234,10 +235,8 @@ impl Loader<'_> {
                     tag: image.tag,
                     digest,
                 }),
-                None if lacks.is_empty() => {
-                    return Err(LoadError::Unsigned { image: image.from }.into());
-                }
-                None => {}
+                None if is_lacking(bundle, &lacks, image.in_cache(port)) => {}
+                None => return Err(LoadError::Unsigned { image: image.from }.into()),
             }
         }
         if wanted.is_empty() && lacks.is_empty() {
@@ -450,6 +449,21 @@ fn lacking(bundle: &VerifiedBundle) -> Vec<&str> {
         .iter()
         .filter(|lack| lack.reason == Missing::Image);
     lacks.map(|lack| lack.reference.as_str()).collect()
+}
+
+/// Whether what lies at a place in the cache is what the signed manifest lists as missing.
+fn is_lacking(bundle: &VerifiedBundle, lacks: &[&str], place: Option<(&str, &str)>) -> bool {
+    let imageset = bundle.imageset();
+    let style = TagStyle::of(bundle.generation(), bundle.manifest().producer.minor());
+    let images = &imageset.mirror.additional_images;
+    lacks.iter().any(|name| {
+        let asked = images.iter().find(|image| &*image.name == *name);
+        let reference = match asked {
+            Some(image) => Reference::of_image(image, style),
+            None => Reference::parse(name, None, None, style),
+        };
+        reference.is_some_and(|one| Some((&*one.repository, &*one.tag)) == place)
+    })
 }
 
 /// A failure is accepted only for what the signed manifest lists as missing.

@@ -278,7 +278,7 @@ impl VerifiedBundle {
             &inventory.structure,
             self.turn.before(),
             inventory.wish.digests(),
-            self.imageset().index_members(),
+            &inventory.wish.index_members(self.imageset()),
         )?)
     }
 

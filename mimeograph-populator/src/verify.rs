@@ -422,7 +422,7 @@ fn closure(
         &inventory.structure,
         &before,
         inventory.wish.digests(),
-        imageset.index_members(),
+        &inventory.wish.index_members(imageset),
     )?;
     let tags = inventory.structure.tags();
     before.add_newer(inventory);

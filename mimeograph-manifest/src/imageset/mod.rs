@@ -12,7 +12,6 @@ mod read;
 mod traps;
 
 use crate::failure::{ErrorId, Fault};
-use crate::inventory::IndexMembers;
 use crate::manifest::Generation;
 
 pub use cautions::{cautions, resource_name};
@@ -116,23 +115,6 @@ impl ImageSet {
     /// Whether it asks for operators: then both sides need the same `oc-mirror`.
     pub fn has_operators(&self) -> bool {
         !self.mirror.operators.is_empty()
-    }
-
-    /// Whether it leaves out members of indexes.
-    pub fn index_members(&self) -> IndexMembers {
-        let mirror = &self.mirror;
-        let filtered = mirror.platform.iter().any(|one| !one.platforms.is_empty())
-            || mirror.operators.iter().any(|one| !one.platforms.is_empty())
-            || mirror
-                .additional_images
-                .iter()
-                .any(|one| !one.platforms.is_empty())
-            || self.charts().any(|one| !one.platforms.is_empty());
-        if filtered {
-            IndexMembers::Filtered
-        } else {
-            IndexMembers::Every
-        }
     }
 
     /// Whether it asks for charts.

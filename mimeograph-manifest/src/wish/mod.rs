@@ -22,7 +22,7 @@ use crate::digest::Digest;
 use crate::failure::{ErrorId, Fault};
 use crate::imageset::model::Text;
 use crate::imageset::{Finding, Findings, ImageSet, TagStyle};
-use crate::inventory::{Before, Structure};
+use crate::inventory::{Before, IndexMembers, Structure};
 use crate::manifest::{Flag, Generation, Incomplete, Producer};
 use crate::release::ReleaseKeys;
 pub use charts::overlooked;
@@ -121,6 +121,31 @@ pub struct Resolved {
 }
 
 impl Wish {
+    /// Which indexes need all of their members: those that no `platforms` is for.
+    pub fn index_members(&self, imageset: &ImageSet) -> IndexMembers {
+        let mirror = &imageset.mirror;
+        let mut whole = self.clone();
+        if mirror.platform.iter().any(|one| !one.platforms.is_empty()) {
+            whole.releases.clear();
+        }
+        whole.operators.retain(|catalog| {
+            let mut wishes = mirror.operators.iter();
+            wishes.all(|one| one.platforms.is_empty() || *one.catalog != *catalog.reference)
+        });
+        whole.images.retain(|image| {
+            let mut wishes = mirror.additional_images.iter();
+            wishes.all(|one| one.platforms.is_empty() || *one.name != *image.reference)
+        });
+        if imageset.charts().any(|one| !one.platforms.is_empty()) {
+            whole.chart_images.clear();
+        }
+        if whole == *self {
+            IndexMembers::Every
+        } else {
+            IndexMembers::EveryOf(whole.digests())
+        }
+    }
+
     /// The image manifests that it needs, each of which must be whole.
     pub fn digests(&self) -> BTreeSet<Digest> {
         let releases = self.releases.iter().flat_map(|release| {

@@ -130,8 +130,8 @@ fn check_contents(store: &Path, bundle: &Manifest, before: &mut Before) -> Resul
         .matches(&found.structure)
         .map_err(|error| error.id())?;
     let wanted = inventory.wish.digests();
-    check_closure(&found.structure, before, wanted, imageset.index_members())
-        .map_err(|error| error.id())?;
+    let members = inventory.wish.index_members(&imageset);
+    check_closure(&found.structure, before, wanted, &members).map_err(|error| error.id())?;
     before.add_newer(inventory);
     Ok(())
 }

@@ -124,6 +124,7 @@ impl Search<'_> {
             return Ok(None);
         };
         let selected = self.selected(&published);
+        self.lost_in_filtering(&published, source, evidence)?;
         let images = self.images(&selected);
         let packages = Selected::of(&selected).packages;
         let dead_packages = self.dead_packages(&published, &selected);
@@ -174,6 +175,50 @@ impl Search<'_> {
         let lacks: Vec<_> = lacks.collect();
         self.found.extend(lacks);
         selected
+    }
+
+    /// What `oc-mirror` should have left in a filtered catalogue, and did not: the head of a channel, for instance. Its way
+    /// of choosing is known for certain from 4.22 on.
+    fn lost_in_filtering(
+        &mut self,
+        published: &Published,
+        source: Digest,
+        evidence: &mut dyn Evidence,
+    ) -> Result<(), WishError> {
+        let is_known = self
+            .question
+            .producer
+            .minor()
+            .is_none_or(|minor| minor >= (4, 22));
+        if !published.is_selection || !is_known {
+            return Ok(());
+        }
+        let Some(whole) = self.data(&self.whole(&source), evidence)? else {
+            return Ok(());
+        };
+        let Ok(expected) = select(&whole, self.wish, self.rule()) else {
+            return Ok(());
+        };
+        for (package, bundle, _) in expected.bundles() {
+            let there = published.data.packages.get(package);
+            if there.is_some_and(|there| there.bundles.contains_key(bundle)) {
+                continue;
+            }
+            let wish = self
+                .wish
+                .packages()
+                .iter()
+                .find(|wish| *wish.name == *package);
+            let at = wish.map_or(self.wish.catalog.at, |wish| wish.name.at);
+            self.find(
+                at,
+                format!(
+                    "bundle `{bundle}` of package `{package}` is not in the filtered catalogue"
+                ),
+                "run it again; if it stays so, name its version by a range",
+            );
+        }
+        Ok(())
     }
 
     fn lack(&self, unmet: &Unmet) -> Finding {

@@ -146,7 +146,7 @@ impl Search<'_> {
     }
 
     /// The folder of all that the catalogue offers.
-    fn whole(&self, source: &Digest) -> String {
+    pub(super) fn whole(&self, source: &Digest) -> String {
         let below = if self.is_new() {
             "catalog-config/configs"
         } else {
@@ -155,7 +155,7 @@ impl Search<'_> {
         format!("{}{source}/{below}/", self.folder())
     }
 
-    fn data(
+    pub(super) fn data(
         &mut self,
         folder: &str,
         evidence: &mut dyn Evidence,
