@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -127,13 +127,13 @@ impl Case {
     }
 
     /// What the run says that it copied, where there are charts.
-    fn copied(self) -> Vec<String> {
+    fn copied(self, imageset: &ImageSet) -> Vec<String> {
         let text = read(&self.folder().join("mirror-to-disk.log"));
         let mut summary = LogSummary::default();
         for line in String::from_utf8_lossy(&text).lines().skip(1) {
             summary.take(line);
         }
-        if self.name.starts_with("helm/") {
+        if imageset.has_charts() {
             summary.copied
         } else {
             Vec::new()
@@ -160,6 +160,17 @@ impl Case {
         imageset: &ImageSet,
         before: &Before,
     ) -> Option<Result<(Judgement, Contents), String>> {
+        self.edited(name, imageset, before, &|_, bytes| bytes)
+    }
+
+    /// The same with files of the working directory that are other than they were; `edit` is given each one's path and bytes.
+    pub fn edited(
+        self,
+        name: &str,
+        imageset: &ImageSet,
+        before: &Before,
+        edit: &dyn Fn(&str, Vec<u8>) -> Vec<u8>,
+    ) -> Option<Result<(Judgement, Contents), String>> {
         let bytes = self.archive(name)?;
         let opened = || Cursor::new(bytes.as_slice());
         let headers = Headers::new("mirror_000001.tar", Generation::V2, opened());
@@ -167,7 +178,8 @@ impl Case {
             Ok(contents) => contents,
             Err(error) => return Some(Err(error.to_string())),
         };
-        let mut evidence = Archives::new(&contents.places, vec![opened()]);
+        let archives = Archives::new(&contents.places, vec![opened()]);
+        let mut evidence = Edited { archives, edit };
         let judgement = self.judge(imageset, &contents.structure, before, &mut evidence);
         Some(Ok((judgement, contents)))
     }
@@ -192,7 +204,7 @@ impl Case {
             producer: &self.producer(),
             incomplete: &[],
             before,
-            copied: &self.copied(),
+            copied: &self.copied(imageset),
             release_keys: &release_keys(),
         };
         judge(&question, evidence).unwrap_or_else(|error| panic!("{self:?}: {error}"))
@@ -208,6 +220,27 @@ impl Case {
             Some(((repository, tag), Digest::from_oci(words.next()?).ok()?))
         });
         lines.collect()
+    }
+}
+
+/// Archives in which files of the working directory are other than they were.
+struct Edited<'a, E> {
+    archives: E,
+    edit: &'a dyn Fn(&str, Vec<u8>) -> Vec<u8>,
+}
+
+impl<E: Evidence> Evidence for Edited<'_, E> {
+    fn files(&self, below: &str) -> Vec<String> {
+        self.archives.files(below)
+    }
+
+    fn file(&mut self, path: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        let bytes = self.archives.file(path, limit)?;
+        Ok(bytes.map(|bytes| (self.edit)(path, bytes)))
+    }
+
+    fn blob(&mut self, digest: &Digest, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        self.archives.blob(digest, limit)
     }
 }
 

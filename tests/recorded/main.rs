@@ -2,6 +2,7 @@
 //! from its archive, and from what arrived. None is left out.
 
 mod case;
+mod edited;
 mod table;
 
 use std::collections::BTreeSet;
