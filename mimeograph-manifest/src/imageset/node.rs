@@ -63,13 +63,16 @@ pub(super) fn with_root<T>(
     check_depth(text)?;
     let documents = MarkedYaml::load_from_str(text)
         .map_err(|error| ReadError::new(place(*error.marker()), error.info()))?;
-    match documents.as_slice() {
-        [root] => read(Node(root)),
-        [] => Err(ReadError::new(
+    let Some((root, rest)) = documents.split_first() else {
+        return Err(ReadError::new(
             Place { line: 1, column: 1 },
             "the file is empty",
-        )),
-        [_, second, ..] => Err(ReadError::new(
+        ));
+    };
+    // A `---` at the end begins nothing.
+    match rest.iter().find(|other| !Node(other).is_null()) {
+        None => read(Node(root)),
+        Some(second) => Err(ReadError::new(
             Node(second).at(),
             "a second document begins here; `oc-mirror` reads only the first",
         )),
@@ -209,8 +212,18 @@ impl<'n> Fields<'n> {
     pub(super) fn required(&mut self, name: &'static str) -> Result<Text, ReadError> {
         let at = self.at;
         let path = self.path(name);
-        self.text(name)?
-            .ok_or_else(|| ReadError::new(at, format!("`{path}` is missing")))
+        if let Some(text) = self.text(name)? {
+            return Ok(text);
+        }
+        let mut entries = self.entries.iter();
+        let slip = entries.find(|(entry, ..)| *entry != name && is_meant(entry, name));
+        Err(match slip {
+            Some((entry, at, _)) => {
+                let problem = format!("`{}` is no field; write `{name}`", self.path(entry));
+                ReadError::new(*at, problem)
+            }
+            None => ReadError::new(at, format!("`{path}` is missing")),
+        })
     }
 
     pub(super) fn flag(&mut self, name: &'static str) -> Result<bool, ReadError> {

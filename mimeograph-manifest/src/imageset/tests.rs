@@ -104,6 +104,12 @@ fn what_no_one_could_mean_is_refused() {
     assert!(refusal("mirror:\n  operators:\n  - full: true\n").contains("catalog` is missing"));
     assert!(refusal("mirror: {}\nmirror: {}\n").contains("line 4"));
     assert!(refusal("mirror: {}\n---\nmirror: {}\n").contains("second document"));
+    assert!(ImageSet::parse(&file("mirror: {}\n---\n")).is_ok());
+    let slip = refusal("mirror:\n  operators:\n  - full: true\n    catalgo: r.io/c:v1\n");
+    assert!(
+        slip.contains("line 6, column 5") && slip.contains("write `catalog`"),
+        "{slip}"
+    );
     assert!(refusal("mirror:\n  <<: {}\n").contains("merge keys"));
     for level in ["[", "- ", "? ", "{a: "] {
         let deep = refusal(&format!("mirror: {}", level.repeat(100_000)));
