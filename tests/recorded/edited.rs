@@ -16,13 +16,16 @@ const RELEASES: Case = Case {
 
 fn findings(case: Case, imageset: &ImageSet, edit: &dyn Fn(&str, Vec<u8>) -> Vec<u8>) -> String {
     let edited = case.edited("mirror_000001", imageset, &Before::default(), edit);
-    let (judgement, _) = edited.unwrap().unwrap();
+    let Some(Ok((judgement, _))) = edited else {
+        panic!("{case:?} cannot be judged")
+    };
     judgement.findings.to_string()
 }
 
 fn imageset(case: Case, more: &str) -> ImageSet {
-    let text = String::from_utf8(read(&case.folder().join("imageset.yaml"))).unwrap();
-    ImageSet::parse(format!("{text}{more}").as_bytes()).unwrap()
+    let bytes = read(&case.folder().join("imageset.yaml"));
+    let text = format!("{}{more}", String::from_utf8_lossy(&bytes));
+    ImageSet::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{case:?}: {error}"))
 }
 
 #[test]

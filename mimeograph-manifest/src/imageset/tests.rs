@@ -250,3 +250,33 @@ fn what_is_worth_knowing_is_told_and_not_refused() {
         "{shared}"
     );
 }
+
+#[test]
+fn charts_that_would_replace_one_another_are_found() {
+    let repository = |name: &str| {
+        format!(
+            "    - name: {name}\n      url: https://{name}.io\n      charts:\n      - name: c\n        version: 1.0.0\n"
+        )
+    };
+    let of = |first: &str, second: &str| {
+        format!(
+            "mirror:\n  helm:\n    repositories:\n{}{}",
+            repository(first),
+            repository(second)
+        )
+    };
+    one(
+        &of("a", "b"),
+        NEW,
+        14,
+        "chart `c` 1.0.0 is asked for twice (line 9)",
+    );
+    let same = found(&of("a", "a"), NEW);
+    assert_eq!(same.len(), 2, "{same:?}");
+    assert!(
+        same[0]
+            .1
+            .contains("two chart repositories are called `a` (line 6)"),
+        "{same:?}"
+    );
+}

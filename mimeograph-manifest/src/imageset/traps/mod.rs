@@ -230,7 +230,27 @@ impl Search<'_> {
     }
 
     fn charts(&mut self) {
+        let mut repositories: BTreeMap<&str, &Text> = BTreeMap::new();
+        let mut charts: BTreeMap<(&str, &str), &Text> = BTreeMap::new();
         for repository in &self.imageset.mirror.helm.repositories {
+            let name = &repository.name;
+            if let Some(first) = repositories.insert(name, name) {
+                self.find(
+                    name,
+                    format!("two chart repositories are called `{name}` (line {}): `oc-mirror` takes both from the first one's `url`", first.at.line),
+                    "give one of them another name",
+                );
+            }
+            for chart in &repository.charts {
+                let version = chart.version.as_deref().unwrap_or_default();
+                if let Some(first) = charts.insert((&chart.name, version), &chart.name) {
+                    self.find(
+                        &chart.name,
+                        format!("chart `{}` {version} is asked for twice (line {}): of two archives of one name one is lost", chart.name, first.at.line),
+                        "take it from one repository",
+                    );
+                }
+            }
             for chart in repository
                 .charts
                 .iter()
