@@ -22,14 +22,14 @@ use mimeograph_manifest::release::ReleaseKeys;
 
 use mimeograph_manifest::wish::named::Named;
 
-use crate::head::Published;
+use crate::head::{HeadError, Published};
 use crate::inspect::Candidate;
 use crate::journal::{Journal, Mirrored, Stage};
 use crate::mirror::{Base, PartialRuns, Places, Start};
 use crate::outbox::Outbox;
 use crate::plan::Ahead;
 use crate::ship::{Held, Outgoing, Pace, Tally, ship};
-use crate::{charts, describe, history, inspect, outbox, seal, travelling};
+use crate::{charts, describe, history, inspect, outbox, restore, seal, travelling};
 
 /// What a run is given.
 #[derive(Debug)]
@@ -55,6 +55,8 @@ pub enum Extent {
     New,
     /// Everything, so that it needs none before it.
     Everything,
+    /// Everything that came after this one.
+    Since(Sequence),
 }
 
 /// What came of a run.
@@ -464,7 +466,12 @@ impl Run<'_> {
         published: &Published,
         generation: Generation,
     ) -> Result<(Base, Option<manifest::Link>), Failure> {
-        let (Some(content), Extent::New) = (journal.content, self.request.extent) else {
+        let content = match self.request.extent {
+            Extent::Everything => None,
+            Extent::New => journal.content,
+            Extent::Since(sequence) => Some(published.content(sequence)?),
+        };
+        let Some(content) = content else {
             return Ok((Base::Nothing, None));
         };
         if published
@@ -474,10 +481,13 @@ impl Run<'_> {
             tracing::warn!("`stream.audience` has changed: the next bundle will be a full one");
             return Ok((Base::Nothing, None));
         }
-        if self.earlier(Some(content.sequence), published)?.is_none() {
+        if !restore::chain_of(self.store, published, &self.metadata, content.sequence)? {
+            if self.request.extent != Extent::New {
+                return Err(HeadError::NotWhole(content.sequence).into());
+            }
             tracing::warn!(
                 bundle = %content.sequence,
-                "the inventories of what the next bundle would build on are not kept here: it will be a full one"
+                "what the next bundle would build on is neither kept here nor whole in the store: it will be a full one"
             );
             return Ok((Base::Nothing, None));
         }

@@ -39,8 +39,11 @@ enum Command {
         #[arg(long)]
         allow_partial: bool,
         /// Make a bundle that holds everything and needs none before it
-        #[arg(long)]
+        #[arg(long, conflicts_with = "since_sequence")]
         full: bool,
+        /// Make a bundle that holds everything that came after this one, and needs none between
+        #[arg(long, value_name = "SEQUENCE")]
+        since_sequence: Option<Sequence>,
     },
     /// Say whether config, keys, oc-mirror, store, space and clock are fit; change nothing
     Check,
@@ -80,11 +83,20 @@ pub fn main() -> ExitCode {
     match command.unwrap_or(Command::Run {
         allow_partial: false,
         full: false,
+        since_sequence: None,
     }) {
         Command::Run {
             allow_partial,
             full,
-        } => run("run", &|front| run_once(front, allow_partial, full)),
+            since_sequence,
+        } => run("run", &|front| {
+            let extent = match since_sequence {
+                Some(sequence) => Extent::Since(sequence),
+                None if full => Extent::Everything,
+                None => Extent::New,
+            };
+            run_once(front, allow_partial, extent)
+        }),
         Command::Check => run("check", &|front| {
             check(&front.config()?, front.location()).report()
         }),
@@ -121,7 +133,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run_once(front: &Front, allow_partial: bool, full: bool) -> Result<Report, Failure> {
+fn run_once(front: &Front, allow_partial: bool, extent: Extent) -> Result<Report, Failure> {
     let config = front.config()?;
     let interrupt = interrupt::watch()?;
     let key = keys::signing(&config)?;
@@ -146,11 +158,7 @@ fn run_once(front: &Front, allow_partial: bool, full: bool) -> Result<Report, Fa
         front,
         key: &key,
         partial,
-        extent: if full {
-            Extent::Everything
-        } else {
-            Extent::New
-        },
+        extent,
         interrupt: &interrupt,
     };
     report(&bundle(&request, &*store)?, &store.describe(), front)

@@ -4,7 +4,7 @@ use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::io::listing::{self, Listing};
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::key::TrustedKeys;
-use mimeograph_manifest::manifest::{Link, Manifest};
+use mimeograph_manifest::manifest::{Kind, Link, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::{Verified, VerifyError};
 
@@ -40,6 +40,14 @@ pub enum HeadError {
     /// Our own newest bundle is not there.
     #[error("bundle {0}, which we published, is not in the store")]
     Lost(Sequence),
+    /// Nothing can be built on what was named.
+    #[error("bundle {0} is not in the store, or has no content")]
+    NoContent(Sequence),
+    /// Nothing can be built on what was named any more.
+    #[error(
+        "what bundle {0} and those before it recorded is neither kept here nor whole in the store"
+    )]
+    NotWhole(Sequence),
     /// Another manifest stands in our bundle's place.
     #[error("bundle {0} in the store is not the one that we published")]
     Fork(Sequence),
@@ -49,6 +57,7 @@ impl Fault for HeadError {
     fn id(&self) -> ErrorId {
         match self {
             Self::Foreign { .. } | Self::OtherStream { .. } | Self::Lost(_) => ErrorId::StateLost,
+            Self::NoContent(_) | Self::NotWhole(_) => ErrorId::InputMissing,
             Self::Fork(_) => ErrorId::Fork,
         }
     }
@@ -62,6 +71,8 @@ impl Fault for HeadError {
                 }
                 Self::OtherStream { .. } => "correct `s3.bucket.subDir` or `artefacts.metadataDir`: each stream has its own",
                 Self::Lost(_) => "point the configuration at the store that holds it, or restore it there",
+                Self::NoContent(_) => "name a full or delta bundle that `list` shows",
+                Self::NotWhole(_) => "name an earlier one, or run with `--full`",
                 Self::Fork(_) => "two bundlers have written to one stream: stop one of them, and compare `list` on both",
             }
             .into(),
@@ -104,6 +115,27 @@ impl Published {
         self.bundles.last()
     }
 
+    /// The bundle with this number.
+    pub fn bundle(&self, sequence: Sequence) -> Option<&Verified<Manifest>> {
+        self.bundles.iter().find(|one| one.sequence == sequence)
+    }
+
+    /// A bundle that has content.
+    pub fn content(&self, sequence: Sequence) -> Result<Link, HeadError> {
+        let bundle = self.bundle(sequence);
+        let bundle = bundle.filter(|bundle| bundle.kind != Kind::Heartbeat);
+        bundle
+            .map(Verified::link)
+            .ok_or(HeadError::NoContent(sequence))
+    }
+
+    /// The newest with content: what the next delta can build on.
+    pub fn newest_content(&self) -> Option<Link> {
+        let mut newest = self.bundles.iter().rev();
+        let content = newest.find(|bundle| bundle.kind != Kind::Heartbeat);
+        content.map(Verified::link)
+    }
+
     /// The chunks that need not be sent again.
     pub fn held(&self, store: &dyn Fetch) -> Result<Held, Failure> {
         let mut held = Held::default();
@@ -118,8 +150,8 @@ impl Published {
 
     /// Brings the journal to the store's head, or says why the two do not fit.
     ///
-    /// A store that is ahead (the journal is lost or old, or another bundler published) is adopted: what
-    /// `oc-mirror` recorded is then not ours to build on, so the next bundle is a full one.
+    /// A store that is ahead (the journal is lost or old, or another bundler published) is adopted: the next bundle builds
+    /// on its newest content, with the history that was published with it.
     pub fn adopt(&self, journal: Option<Journal>) -> Result<Option<Journal>, HeadError> {
         let Some(head) = self.head() else {
             return match journal.as_ref().and_then(|journal| journal.head) {
@@ -134,10 +166,11 @@ impl Published {
         let Some(mut journal) = journal else {
             tracing::warn!(
                 stream = %head.stream, sequence = %head.sequence,
-                "no journal: the stream is taken up where the store has it, with a full bundle"
+                "no journal: the stream is taken up where the store has it"
             );
             let mut journal = Journal::begin(head.stream.clone());
             journal.head = Some(there);
+            journal.content = self.newest_content();
             return Ok(Some(journal));
         };
         if journal.stream != head.stream {
@@ -153,7 +186,7 @@ impl Published {
             _ => {
                 tracing::warn!(sequence = %head.sequence, "the store is ahead of the journal: its head is taken over");
                 journal.head = Some(there);
-                journal.content = None;
+                journal.content = self.newest_content();
             }
         }
         Ok(Some(journal))

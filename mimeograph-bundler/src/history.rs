@@ -43,13 +43,13 @@ pub(crate) fn base(
     content: Option<Link>,
     generation: Generation,
 ) -> Result<Base, Failure> {
-    let Some(path) = content
-        .map(|link| path(metadata_dir, link.sequence))
-        .filter(|path| path.exists())
-    else {
+    let Some(content) = content else {
         return Ok(Base::Nothing);
     };
-    let bytes = disk::read_bounded(&path, limits::HISTORY_SIZE)?;
+    let Some(bytes) = kept_bytes(metadata_dir, content.sequence)? else {
+        return Ok(Base::Nothing);
+    };
+    let path = path(metadata_dir, content.sequence);
     let parts = bytes
         .iter()
         .position(|byte| *byte == b'\n')
@@ -83,6 +83,18 @@ pub(crate) fn after_run(
         Generation::V2 => history::newest(output)?
             .map(|newest| [format!("{}\n", newest.time).into_bytes(), newest.bytes].concat()),
     })
+}
+
+/// The record that is kept for a bundle.
+pub(crate) fn kept_bytes(
+    metadata_dir: &Path,
+    sequence: Sequence,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let path = path(metadata_dir, sequence);
+    if !path.exists() {
+        return Ok(None);
+    }
+    Ok(Some(disk::read_bounded(&path, limits::HISTORY_SIZE)?))
 }
 
 /// Keeps the record for a bundle.

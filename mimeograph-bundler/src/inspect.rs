@@ -142,10 +142,19 @@ pub(crate) fn before(
 }
 
 fn kept(metadata_dir: &Path, sequence: Sequence) -> Result<Option<Inventory>, Failure> {
+    let bytes = kept_bytes(metadata_dir, sequence)?;
+    let inventory = bytes.map(|bytes| Inventory::from_bytes(&bytes));
+    Ok(inventory.transpose()?)
+}
+
+/// The inventory that is kept of a bundle.
+pub(crate) fn kept_bytes(
+    metadata_dir: &Path,
+    sequence: Sequence,
+) -> Result<Option<Vec<u8>>, Failure> {
     let path = path(metadata_dir, sequence);
     if !path.exists() {
         return Ok(None);
     }
-    let bytes = disk::read_bounded(&path, limits::INVENTORY_SIZE)?;
-    Ok(Some(Inventory::from_bytes(&bytes)?))
+    Ok(Some(disk::read_bounded(&path, limits::INVENTORY_SIZE)?))
 }

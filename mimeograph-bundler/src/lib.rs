@@ -44,6 +44,7 @@ mod charts;
 mod history;
 mod journal;
 mod oc_mirror;
+mod restore;
 mod update_service;
 mod v1;
 

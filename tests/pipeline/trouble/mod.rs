@@ -5,6 +5,7 @@ mod generations;
 mod outcomes;
 mod resume;
 mod signals;
+mod state;
 mod traps;
 
 use std::fs;
