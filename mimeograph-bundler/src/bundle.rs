@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault};
 use mimeograph_manifest::imageset::{Findings, ImageSet, ImageSetError};
-use mimeograph_manifest::inventory::{self, Before, Inventory};
+use mimeograph_manifest::inventory::{self, Before};
 use mimeograph_manifest::io::config::{Config, OcMirrorVersion, Parallel};
 use mimeograph_manifest::io::console::{Front, Progress};
 use mimeograph_manifest::io::imageset::{self, ImageSetFile, refuse_any};
@@ -23,12 +23,13 @@ use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::wish::named::Named;
 
 use crate::head::{HeadError, Published};
-use crate::inspect::Candidate;
+use crate::inspect::{Candidate, Inspected};
 use crate::journal::{Journal, Mirrored, Stage};
 use crate::mirror::{Base, PartialRuns, Places, Start};
 use crate::outbox::Outbox;
 use crate::plan::Ahead;
 use crate::ship::{Held, Outgoing, Pace, Tally, ship};
+use crate::unchanged::is_unchanged;
 use crate::{charts, describe, history, inspect, outbox, restore, seal, travelling};
 
 /// What a run is given.
@@ -120,7 +121,7 @@ struct Run<'a> {
 
 /// What goes into a bundle besides what the journal says.
 struct Freight {
-    inventory: Inventory,
+    inspected: Inspected,
     imageset: ImageSet,
     record: Option<Vec<u8>>,
 }
@@ -233,12 +234,12 @@ impl Run<'_> {
             release_keys: &self.release_keys,
             before: &earlier,
         });
-        let judged = judged.and_then(|inventory| match run.left_out {
+        let judged = judged.and_then(|inspected| match run.left_out {
             Some(left_out) => Err(left_out.into()),
-            None => Ok(inventory),
+            None => Ok(inspected),
         });
-        let inventory = match judged {
-            Ok(inventory) => inventory,
+        let inspected = match judged {
+            Ok(inspected) => inspected,
             Err(failure) => {
                 start.set_back()?;
                 idle(journal)?;
@@ -259,7 +260,7 @@ impl Run<'_> {
         journal.stage = Stage::Mirrored(mirrored.clone());
         journal.write(&self.metadata)?;
         let freight = Freight {
-            inventory,
+            inspected,
             imageset: file.imageset,
             record,
         };
@@ -343,7 +344,7 @@ impl Run<'_> {
         let earlier = self
             .earlier(mirrored.based_on.map(|link| link.sequence), published)?
             .unwrap_or_default();
-        let inventory = inspect::inspect(Candidate {
+        let inspected = inspect::inspect(Candidate {
             contents: outbox::read(&archives, generation, &|_| ())?,
             archives: &archives,
             imageset: &imageset,
@@ -352,7 +353,7 @@ impl Run<'_> {
             before: &earlier,
         })?;
         Ok(Freight {
-            inventory,
+            inspected,
             imageset,
             record: self.outbox.record()?,
         })
@@ -366,8 +367,24 @@ impl Run<'_> {
         freight: &Freight,
     ) -> Result<Bundled, Failure> {
         let generation = mirrored.producer.generation;
-        let inventory = freight.inventory.to_bytes()?;
-        let files = self.outgoing(generation, &freight.imageset, &inventory)?;
+        let Inspected { inventory, watched } = &freight.inspected;
+        let bytes = inventory.to_bytes()?;
+        let files = self.outgoing(generation, &freight.imageset, &bytes)?;
+        let content = Named::of(&inventory.wish);
+        if let Some(last) = last_with_content(published, &mirrored)
+            && is_unchanged(&self.metadata, last, inventory, watched, &files)?
+        {
+            // `oc-mirror`'s record is set back before it runs again: it belongs to the bundle that has the content.
+            let head = published.head();
+            let manifest =
+                describe::manifest(self.request.config, journal, head, mirrored, Vec::new());
+            self.seal(journal, &manifest)?;
+            return Ok(Bundled::Sealed {
+                manifest: Box::new(manifest),
+                content,
+                tally: Tally::default(),
+            });
+        }
         let held = self.front().stage("list", || published.held(self.store))?;
         let shipped = self
             .front()
@@ -380,29 +397,29 @@ impl Run<'_> {
             shipped.files,
         );
         let sequence = manifest.sequence;
-        inspect::keep(&self.metadata, sequence, &inventory)?;
+        inspect::keep(&self.metadata, sequence, &bytes)?;
+        watched.keep(&self.metadata, sequence)?;
         if let Some(record) = &freight.record {
             history::keep(&self.metadata, sequence, record)?;
         }
-        self.front().stage("seal", || {
-            seal::seal(
-                &manifest,
-                self.request.key,
-                self.store,
-                journal,
-                &self.metadata,
-            )
-        })?;
-        self.outbox.clear()?;
+        self.seal(journal, &manifest)?;
         self.front().note(|facts| {
             facts.bytes = Some(shipped.tally.bytes);
             facts.chunks = Some(shipped.tally.chunks);
         });
         Ok(Bundled::Sealed {
             manifest: Box::new(manifest),
-            content: Named::of(&freight.inventory.wish),
+            content,
             tally: shipped.tally,
         })
+    }
+
+    fn seal(&self, journal: &mut Journal, manifest: &Manifest) -> Result<(), Failure> {
+        let Request { key, .. } = self.request;
+        self.front().stage("seal", || {
+            seal::seal(manifest, key, self.store, journal, &self.metadata)
+        })?;
+        Ok(self.outbox.clear()?)
     }
 
     fn ship_files(
@@ -542,6 +559,16 @@ impl Run<'_> {
 fn is_verdict(failure: &Failure) -> bool {
     let id = failure.id();
     id == ErrorId::ImagesetUnsatisfied || matches!(id.exit(), Exit::Damaged | Exit::MissingInput)
+}
+
+/// The last bundle with content, where whole archives build on it.
+fn last_with_content<'p>(published: &'p Published, mirrored: &Mirrored) -> Option<&'p Manifest> {
+    let last = published.newest_content()?;
+    let is_v2 = mirrored.producer.generation == Generation::V2;
+    if !is_v2 || !mirrored.incomplete.is_empty() || mirrored.based_on != Some(last) {
+        return None;
+    }
+    published.bundle(last.sequence).map(|bundle| &**bundle)
 }
 
 /// Whether a bundle was made for exactly this image set.

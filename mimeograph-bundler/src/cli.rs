@@ -10,6 +10,7 @@ use mimeograph_manifest::io::console::{self, Front, Options, Report};
 use mimeograph_manifest::io::disk::{self, Lock};
 use mimeograph_manifest::io::{interrupt, keys};
 use mimeograph_manifest::key::TrustedKeys;
+use mimeograph_manifest::manifest::Kind;
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
 
@@ -182,6 +183,18 @@ fn report(bundled: &Bundled, place: &str, front: &Front) -> Result<Report, Failu
             image = lack.reference,
             "PARTIAL BUNDLE: this image is missing from it"
         );
+    }
+    if manifest.kind == Kind::Heartbeat {
+        let since = manifest.requires.map(|link| link.sequence.to_string());
+        let text = format!(
+            "published bundle {} (heartbeat) in {place}: nothing changed since bundle {}; {content}",
+            manifest.sequence,
+            since.unwrap_or_default(),
+        );
+        let result = serde_json::json!({
+            "kind": manifest.kind, "requires": manifest.requires, "content": content,
+        });
+        return Ok(Report::new("published", text).with(&result)?);
     }
     let text = format!(
         "published bundle {} ({}{}) in {place}: {content}; {} files, {} bytes in {} chunks, of which {} ({} bytes) were sent",

@@ -10,7 +10,7 @@ use mimeograph_manifest::signed::Verified;
 
 use crate::journal::{Journal, Mirrored};
 
-/// The manifest of the next bundle.
+/// The manifest of the next bundle; without files it is a heartbeat.
 pub fn manifest(
     config: &Config,
     journal: &Journal,
@@ -25,6 +25,7 @@ pub fn manifest(
     let (kind, audience) = match (mirrored.based_on, head) {
         (None, _) => (Kind::Full, audience(config)),
         // Constant within a stream, but at a full one.
+        (Some(_), Some(head)) if files.is_empty() => (Kind::Heartbeat, head.audience.clone()),
         (Some(_), Some(head)) => (Kind::Delta, head.audience.clone()),
         (Some(_), None) => (Kind::Delta, audience(config)),
     };

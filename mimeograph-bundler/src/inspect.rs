@@ -21,6 +21,7 @@ use mimeograph_manifest::wish::{Question, judge};
 
 use crate::journal::Mirrored;
 use crate::outbox;
+use crate::unchanged::Watched;
 
 /// Refuses what this `oc-mirror` is known to get wrong; says what else is worth knowing of the image set.
 pub(crate) fn refuse_traps(
@@ -60,8 +61,16 @@ pub(crate) struct Candidate<'a> {
     pub before: &'a Before,
 }
 
+/// What archives that may become a bundle came to.
+#[derive(Debug)]
+pub(crate) struct Inspected {
+    pub inventory: Inventory,
+    /// What else counts when nothing is new.
+    pub watched: Watched,
+}
+
 /// Makes the inventory of a bundle, after checking that it is what was asked for, and that every wanted image is whole.
-pub(crate) fn inspect(candidate: Candidate<'_>) -> Result<Inventory, Failure> {
+pub(crate) fn inspect(candidate: Candidate<'_>) -> Result<Inspected, Failure> {
     let structure = candidate.contents.structure;
     let question = Question {
         imageset: candidate.imageset,
@@ -73,10 +82,8 @@ pub(crate) fn inspect(candidate: Candidate<'_>) -> Result<Inventory, Failure> {
         release_keys: candidate.release_keys,
     };
     let readers = outbox::open(candidate.archives)?;
-    let judgement = judge(
-        &question,
-        &mut Archives::new(&candidate.contents.places, readers),
-    )?;
+    let mut evidence = Archives::new(&candidate.contents.places, readers);
+    let judgement = judge(&question, &mut evidence)?;
     for hint in &judgement.hints {
         tracing::info!("{hint}");
     }
@@ -87,7 +94,10 @@ pub(crate) fn inspect(candidate: Candidate<'_>) -> Result<Inventory, Failure> {
         judgement.wish.digests(),
         &judgement.wish.index_members(candidate.imageset),
     )?;
-    Ok(Inventory::new(structure, judgement.wish))
+    Ok(Inspected {
+        watched: Watched::of(&mut evidence)?,
+        inventory: Inventory::new(structure, judgement.wish),
+    })
 }
 
 fn path(metadata_dir: &Path, sequence: Sequence) -> PathBuf {
@@ -141,7 +151,7 @@ pub(crate) fn before(
     Ok(Some(before))
 }
 
-fn kept(metadata_dir: &Path, sequence: Sequence) -> Result<Option<Inventory>, Failure> {
+pub(crate) fn kept(metadata_dir: &Path, sequence: Sequence) -> Result<Option<Inventory>, Failure> {
     let bytes = kept_bytes(metadata_dir, sequence)?;
     let inventory = bytes.map(|bytes| Inventory::from_bytes(&bytes));
     Ok(inventory.transpose()?)

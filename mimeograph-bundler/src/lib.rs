@@ -45,6 +45,7 @@ mod history;
 mod journal;
 mod oc_mirror;
 mod restore;
+mod unchanged;
 mod update_service;
 mod v1;
 

@@ -122,3 +122,49 @@ fn a_bundle_can_hold_all_that_came_after_another() {
         &words,
     );
 }
+
+#[test]
+fn a_run_in_which_nothing_changed_publishes_a_heartbeat() {
+    let lab = settled();
+    done(&lab.bundler(&["run"]));
+    let ran = lab.bundler(&["run"]);
+    done(&ran);
+    let heartbeat = ("heartbeat".to_owned(), Some(2));
+    assert_eq!(kind(&lab, 3), heartbeat, "{ran}");
+    assert!(
+        ran.stdout.contains("nothing changed since bundle 2"),
+        "{ran}"
+    );
+    done(&lab.bundler(&["run"]));
+    assert_eq!(kind(&lab, 4), heartbeat);
+    arrives(&lab, 3);
+    // What comes after builds on the last content, and is as whole as if there had been no heartbeat.
+    lab.add_image(4);
+    done(&lab.bundler(&["run"]));
+    assert_eq!(kind(&lab, 5), delta_on(2));
+    arrives(&lab, 4);
+    done(&lab.populator(&["verify"]));
+}
+
+#[test]
+fn a_changed_image_set_is_no_heartbeat_even_where_it_brings_no_blob() {
+    let lab = settled();
+    done(&lab.bundler(&["run"]));
+    let imageset = fs::read_to_string(lab.path("imageset.yaml")).unwrap();
+    fs::write(lab.path("imageset.yaml"), format!("{imageset}# a word\n")).unwrap();
+    done(&lab.bundler(&["run"]));
+    assert_eq!(kind(&lab, 3), delta_on(2));
+    done(&lab.bundler(&["run"]));
+    assert_eq!(kind(&lab, 4), ("heartbeat".to_owned(), Some(3)));
+    arrives(&lab, 3);
+}
+
+#[test]
+fn after_a_lost_volume_nothing_counts_as_unchanged() {
+    let lab = settled();
+    done(&lab.bundler(&["run"]));
+    fs::remove_dir_all(lab.path("connected/metadata")).unwrap();
+    done(&lab.bundler(&["run"]));
+    assert_eq!(kind(&lab, 3), delta_on(2));
+    arrives(&lab, 3);
+}
