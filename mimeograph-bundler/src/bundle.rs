@@ -483,6 +483,7 @@ impl Run<'_> {
         published: &Published,
         generation: Generation,
     ) -> Result<(Base, Option<manifest::Link>), Failure> {
+        let longest = self.request.config.bundle.full_every.unwrap_or(usize::MAX);
         let content = match self.request.extent {
             Extent::Everything => None,
             Extent::New => journal.content,
@@ -496,6 +497,11 @@ impl Run<'_> {
             .is_some_and(|head| head.audience != describe::audience(self.request.config))
         {
             tracing::warn!("`stream.audience` has changed: the next bundle will be a full one");
+            return Ok((Base::Nothing, None));
+        }
+        let is_long = published.chain_length(content.sequence) >= longest;
+        if self.request.extent == Extent::New && is_long {
+            tracing::info!("as `bundle.fullEvery` asks, this bundle is a full one");
             return Ok((Base::Nothing, None));
         }
         if !restore::chain_of(self.store, published, &self.metadata, content.sequence)? {

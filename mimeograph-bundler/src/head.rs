@@ -120,6 +120,12 @@ impl Published {
         self.bundles.iter().find(|one| one.sequence == sequence)
     }
 
+    /// How many bundles one needs, itself and the full one included.
+    pub fn chain_length(&self, sequence: Sequence) -> usize {
+        let requires = |one: &&Verified<Manifest>| self.bundle(one.requires?.sequence);
+        std::iter::successors(self.bundle(sequence), requires).count()
+    }
+
     /// A bundle that has content.
     pub fn content(&self, sequence: Sequence) -> Result<Link, HeadError> {
         let bundle = self.bundle(sequence);

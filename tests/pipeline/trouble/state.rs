@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{arrives, settled};
+use super::{arrives, configure, settled};
 use crate::lab::{Lab, done, refused};
 
 /// Kind of a published bundle, and what it requires.
@@ -167,4 +167,24 @@ fn after_a_lost_volume_nothing_counts_as_unchanged() {
     done(&lab.bundler(&["run"]));
     assert_eq!(kind(&lab, 3), delta_on(2));
     arrives(&lab, 3);
+}
+
+#[test]
+fn a_chain_is_as_long_as_the_configuration_lets_it() {
+    let lab = settled();
+    configure(
+        &lab,
+        "connected",
+        "artefacts:\n",
+        "bundle: { fullEvery: 2 }\nartefacts:\n",
+    );
+    done(&lab.bundler(&["run"]));
+    assert_eq!(kind(&lab, 2), delta_on(1));
+    lab.add_image(4);
+    done(&lab.bundler(&["run"]));
+    assert_eq!(kind(&lab, 3), ("full".to_owned(), None));
+    lab.add_image(5);
+    done(&lab.bundler(&["run"]));
+    assert_eq!(kind(&lab, 4), delta_on(3));
+    arrives(&lab, 5);
 }

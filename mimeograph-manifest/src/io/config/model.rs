@@ -147,6 +147,8 @@ pub struct Artefacts {
 pub struct Bundle {
     /// `allowPartial`: whether a partial mirror may be published.
     pub allow_partial: bool,
+    /// `fullEvery`: how many bundles with content a chain may have, the full one included; none: any number.
+    pub full_every: Option<usize>,
 }
 
 /// How a bundle is signed.

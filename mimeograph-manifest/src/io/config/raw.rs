@@ -128,7 +128,7 @@ part! {
 }
 part! {
     /// `bundle`
-    RawBundle { allow_partial: bool, }
+    RawBundle { allow_partial: bool, full_every: u32, }
 }
 part! {
     /// `signing`

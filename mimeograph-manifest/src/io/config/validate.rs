@@ -11,8 +11,8 @@ use super::model::{
 };
 use super::place::Field;
 use super::raw::{
-    RawArtefacts, RawConfig, RawMirror, RawOcMirror, RawS3, RawSigning, RawStore, RawStream,
-    RawTransfer, RawTrust, Scalar,
+    RawArtefacts, RawBundle, RawConfig, RawMirror, RawOcMirror, RawS3, RawSigning, RawStore,
+    RawStream, RawTransfer, RawTrust, Scalar,
 };
 use super::scalar::{
     AbsolutePath, BucketName, Endpoint, Mistake, Period, Prefix, Region, program as program_path,
@@ -42,13 +42,7 @@ pub(super) fn validate(
         mirror: check.mirror(raw.mirror.unwrap_or_default())?,
         store: check.store(raw.s3, raw.store)?,
         artefacts: check.artefacts(raw.artefacts.unwrap_or_default())?,
-        bundle: Bundle {
-            allow_partial: raw
-                .bundle
-                .unwrap_or_default()
-                .allow_partial
-                .unwrap_or(false),
-        },
+        bundle: check.bundle(&raw.bundle.unwrap_or_default())?,
         signing: check.signing(raw.signing.unwrap_or_default())?,
         trust: check.trust(raw.trust.unwrap_or_default())?,
         transfer: check.transfer(raw.transfer.unwrap_or_default())?,
@@ -60,6 +54,9 @@ pub(super) fn validate(
     }
     Ok(config)
 }
+
+/// The longest chain that can be asked for: a day's bundles for a hundred years.
+const FULL_EVERY: u32 = 36_500;
 
 impl Check<'_> {
     fn header(&self, raw: &RawConfig, program: Operation) -> Result<(), ConfigError> {
@@ -259,6 +256,16 @@ impl Check<'_> {
                 raw.expires_after,
                 Period::hours(90 * 24),
             )?,
+        })
+    }
+
+    fn bundle(&self, raw: &RawBundle) -> Result<Bundle, ConfigError> {
+        let full_every = raw
+            .full_every
+            .map(|count| self.at_most("bundle.fullEvery", count, 1, FULL_EVERY));
+        Ok(Bundle {
+            allow_partial: raw.allow_partial.unwrap_or(false),
+            full_every: full_every.transpose()?.map(|count| count as usize),
         })
     }
 
