@@ -10,9 +10,10 @@ use mimeograph_manifest::io::console::{self, Front, Options, Report};
 use mimeograph_manifest::io::disk::{self, Lock};
 use mimeograph_manifest::io::{interrupt, keys};
 use mimeograph_manifest::key::TrustedKeys;
-use mimeograph_manifest::manifest::Kind;
+use mimeograph_manifest::manifest::{Kind, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::wish::named::Named;
 
 use crate::bundle::{Bundled, Extent, Request, bundle};
 use crate::check::check;
@@ -21,6 +22,7 @@ use crate::keygen::keygen;
 use crate::list;
 use crate::mirror::PartialRuns;
 use crate::plan;
+use crate::ship::Tally;
 
 /// Mirrors what an image set asks for, cuts it into chunks, signs the list of them, and puts all into a store.
 #[derive(Debug, Parser)]
@@ -184,19 +186,26 @@ fn report(bundled: &Bundled, place: &str, front: &Front) -> Result<Report, Failu
             "PARTIAL BUNDLE: this image is missing from it"
         );
     }
-    if manifest.kind == Kind::Heartbeat {
-        let since = manifest.requires.map(|link| link.sequence.to_string());
-        let text = format!(
+    let text = match manifest.requires {
+        Some(last) if manifest.kind == Kind::Heartbeat => format!(
             "published bundle {} (heartbeat) in {place}: nothing changed since bundle {}; {content}",
-            manifest.sequence,
-            since.unwrap_or_default(),
-        );
-        let result = serde_json::json!({
-            "kind": manifest.kind, "requires": manifest.requires, "content": content,
-        });
-        return Ok(Report::new("published", text).with(&result)?);
-    }
-    let text = format!(
+            manifest.sequence, last.sequence
+        ),
+        _ => text_of_content(manifest, content, tally, place),
+    };
+    let result = serde_json::json!({
+        "kind": manifest.kind,
+        "requires": manifest.requires,
+        "incomplete": manifest.incomplete,
+        "content": content,
+        "chunksSent": tally.chunks_sent,
+        "bytesSent": tally.bytes_sent,
+    });
+    Ok(Report::new("published", text).with(&result)?)
+}
+
+fn text_of_content(manifest: &Manifest, content: &Named, tally: &Tally, place: &str) -> String {
+    format!(
         "published bundle {} ({}{}) in {place}: {content}; {} files, {} bytes in {} chunks, of which {} ({} bytes) were sent",
         manifest.sequence,
         manifest.kind.as_str(),
@@ -210,16 +219,7 @@ fn report(bundled: &Bundled, place: &str, front: &Front) -> Result<Report, Failu
         tally.chunks,
         tally.chunks_sent,
         tally.bytes_sent,
-    );
-    let result = serde_json::json!({
-        "kind": manifest.kind,
-        "requires": manifest.requires,
-        "incomplete": manifest.incomplete,
-        "content": content,
-        "chunksSent": tally.chunks_sent,
-        "bytesSent": tally.bytes_sent,
-    });
-    Ok(Report::new("published", text).with(&result)?)
+    )
 }
 
 fn own_key(config: &Config) -> Result<TrustedKeys, Failure> {
