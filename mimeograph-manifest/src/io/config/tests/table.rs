@@ -27,7 +27,7 @@ pub(super) const SHAPE: &[(&str, &str, &str)] = &[
     (
         "bundle: { allow: true }",
         "4:11: there is no field `bundle.allow`",
-        "there are: allowPartial",
+        "there are: allowPartial, fullEvery",
     ),
     (
         "s3:\n  accessKey: AKIAEXAMPLE",
