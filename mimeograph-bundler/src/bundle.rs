@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault};
 use mimeograph_manifest::imageset::{Findings, ImageSet, ImageSetError};
 use mimeograph_manifest::inventory::{self, Before};
@@ -16,7 +15,7 @@ use mimeograph_manifest::io::store::Shelve;
 use mimeograph_manifest::io::{clock, disk, random, release_keys};
 use mimeograph_manifest::key::{SigningKey, TrustedKeys};
 use mimeograph_manifest::limits;
-use mimeograph_manifest::manifest::{self, Generation, Kind, Manifest, Role};
+use mimeograph_manifest::manifest::{self, Generation, Manifest, Role};
 use mimeograph_manifest::name::{FileName, Sequence, StreamId};
 use mimeograph_manifest::release::ReleaseKeys;
 
@@ -279,11 +278,9 @@ impl Run<'_> {
     ) -> Result<(), Failure> {
         let imageset = &file.imageset;
         let tells = imageset.mirror.platform.is_some() || imageset.has_operators();
-        let is_known = published
-            .bundles
-            .iter()
-            .rfind(|bundle| bundle.kind != Kind::Heartbeat)
-            .is_some_and(|bundle| holds_imageset(bundle, &file.bytes));
+        let last = published.newest_content();
+        let last = last.and_then(|link| published.bundle(link.sequence));
+        let is_known = last.is_some_and(|bundle| holds_imageset(bundle, &file.bytes));
         if imageset.generation == Generation::V1 || !tells || is_known {
             return Ok(());
         }
@@ -581,7 +578,7 @@ fn last_with_content<'p>(published: &'p Published, mirrored: &Mirrored) -> Optio
 fn holds_imageset(bundle: &Manifest, bytes: &[u8]) -> bool {
     let mut files = bundle.files.iter();
     let file = files.find(|file| file.role == Role::Imageset);
-    file.is_some_and(|file| matches!(file.chunks.as_slice(), [one] if one.raw == Digest::of(bytes)))
+    file.is_some_and(|file| restore::is_of(file, bytes))
 }
 
 /// A file of our own making, under its last component.

@@ -163,8 +163,5 @@ pub(crate) fn kept_bytes(
     sequence: Sequence,
 ) -> Result<Option<Vec<u8>>, Failure> {
     let path = path(metadata_dir, sequence);
-    if !path.exists() {
-        return Ok(None);
-    }
-    Ok(Some(disk::read_bounded(&path, limits::INVENTORY_SIZE)?))
+    Ok(disk::read_if_there(&path, limits::INVENTORY_SIZE)?)
 }

@@ -86,7 +86,7 @@ fn missing(
 }
 
 /// Whether these bytes are the file's.
-fn is_of(file: &File, bytes: &[u8]) -> bool {
+pub(crate) fn is_of(file: &File, bytes: &[u8]) -> bool {
     let mut rest = bytes;
     let all = file.chunks.iter().all(|chunk| {
         let size = usize::try_from(chunk.raw_size).unwrap_or(usize::MAX);

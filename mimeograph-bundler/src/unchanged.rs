@@ -63,11 +63,8 @@ impl Watched {
     /// Those of a bundle; none where they are not kept here, so that nothing counts as unchanged.
     fn kept(metadata_dir: &Path, sequence: Sequence) -> Result<Option<Self>, Failure> {
         let path = path(metadata_dir, sequence);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let bytes = disk::read_bounded(&path, limits::INVENTORY_SIZE)?;
-        Ok(serde_json::from_slice(&bytes).ok())
+        let bytes = disk::read_if_there(&path, limits::INVENTORY_SIZE)?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 }
 

@@ -29,6 +29,14 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, DiskError> {
     Ok(bytes)
 }
 
+/// The same of a file that may be absent.
+pub fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, DiskError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    read_bounded(path, limit).map(Some)
+}
+
 /// Writes a file of permissions `mode` so that, whatever happens, `path` holds the old bytes or all of
 /// the new ones: a temporary file beside it, fsync, rename, fsync of the folder.
 pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
