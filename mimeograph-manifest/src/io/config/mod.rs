@@ -29,8 +29,8 @@ use std::path::Path;
 
 pub use self::error::{ConfigError, Wrong};
 pub use self::model::{
-    Artefacts, Bundle, Config, Mirror, OcMirrorSettings, OcMirrorVersion, RemoveSignatures,
-    Signing, Stream, Transfer, Trust, Versions,
+    Artefacts, Bundle, Config, Mirror, OcMirrorSettings, OcMirrorVersion, Peer, Receipts,
+    RemoveSignatures, Signing, State, StateCopy, Stream, Transfer, Trust, Upkeep, Versions,
 };
 pub use self::place::Position;
 pub use self::scalar::{

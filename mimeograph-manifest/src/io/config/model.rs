@@ -22,6 +22,8 @@ pub struct Config {
     pub mirror: Mirror,
     /// `s3` or `store`; `None` where the file has neither: then `--store` must name one.
     pub store: Option<StoreLocation>,
+    /// `store.drained`
+    pub upkeep: Upkeep,
     /// `artefacts`
     pub artefacts: Artefacts,
     /// `bundle`
@@ -30,6 +32,10 @@ pub struct Config {
     pub signing: Signing,
     /// `trust`
     pub trust: Trust,
+    /// `state`
+    pub state: State,
+    /// `receipts`
+    pub receipts: Receipts,
     /// `transfer`
     pub transfer: Transfer,
     pub(super) source: Source,
@@ -173,6 +179,55 @@ pub struct Trust {
     pub wait_at_most: Period,
     /// `clockSkew`: how far ahead of our clock a manifest may be.
     pub clock_skew: Period,
+}
+
+/// What becomes of what lies in a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Upkeep {
+    /// It stays: what a published bundle names is there, or is missed.
+    #[default]
+    Kept,
+    /// A transport takes away what it has carried (`store.drained: true`).
+    Drained,
+}
+
+/// The populator's state outside its volume.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// `copy`
+    pub copy: StateCopy,
+    /// `peers`: the other streams that fill the same target.
+    pub peers: Vec<Peer>,
+}
+
+/// Where the state's second copy is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StateCopy {
+    /// `registry`: in the target, as `<namespace>/mimeograph-state:<stream id>`.
+    #[default]
+    Registry,
+    /// In a folder outside the volume.
+    Folder(AbsolutePath),
+    /// `none`: a lost volume cannot be told from a first run.
+    None,
+}
+
+/// Another stream that fills the same target.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// `stream`
+    pub stream: StreamId,
+    /// `keys`: files, or folders of `*.pem`.
+    pub keys: Vec<AbsolutePath>,
+}
+
+/// Signed lines that say what was applied.
+#[derive(Clone, Debug, Default)]
+pub struct Receipts {
+    /// `keyFile`: the populator's own key; none: it writes no receipts.
+    pub key_file: Option<AbsolutePath>,
+    /// `trustedKeys`: the populators' public keys, for the bundler.
+    pub trusted_keys: Vec<AbsolutePath>,
 }
 
 /// How chunks are moved.

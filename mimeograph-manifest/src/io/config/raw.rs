@@ -60,6 +60,8 @@ part! {
         bundle: RawBundle,
         signing: RawSigning,
         trust: RawTrust,
+        state: RawState,
+        receipts: RawReceipts,
         transfer: RawTransfer,
     }
 }
@@ -113,7 +115,7 @@ part! {
 }
 part! {
     /// `store`
-    RawStore { directory: Scalar, }
+    RawStore { directory: Scalar, drained: bool, }
 }
 part! {
     /// `artefacts`
@@ -143,6 +145,18 @@ part! {
         wait_at_most: Scalar,
         clock_skew: Scalar,
     }
+}
+part! {
+    /// `state`
+    RawState { copy: Scalar, peers: Vec<RawPeer>, }
+}
+part! {
+    /// `state.peers[…]`
+    RawPeer { stream: Scalar, keys: Vec<Scalar>, }
+}
+part! {
+    /// `receipts`
+    RawReceipts { key_file: Scalar, trusted_keys: Vec<Scalar>, }
 }
 part! {
     /// `transfer`

@@ -6,13 +6,13 @@ use std::str::FromStr;
 use super::check::Check;
 use super::error::ConfigError;
 use super::model::{
-    Artefacts, Bundle, Config, Mirror, OcMirrorSettings, OcMirrorVersion, RemoveSignatures,
-    Signing, Stream, Transfer, Trust, Versions,
+    Artefacts, Bundle, Config, Mirror, OcMirrorSettings, OcMirrorVersion, Peer, Receipts,
+    RemoveSignatures, Signing, State, StateCopy, Stream, Transfer, Trust, Upkeep, Versions,
 };
 use super::place::Field;
 use super::raw::{
-    RawArtefacts, RawBundle, RawConfig, RawMirror, RawOcMirror, RawS3, RawSigning, RawStore,
-    RawStream, RawTransfer, RawTrust, Scalar,
+    RawArtefacts, RawBundle, RawConfig, RawMirror, RawOcMirror, RawPeer, RawReceipts, RawS3,
+    RawSigning, RawState, RawStore, RawStream, RawTransfer, RawTrust, Scalar,
 };
 use super::scalar::{
     AbsolutePath, BucketName, Endpoint, Mistake, Period, Prefix, Region, program as program_path,
@@ -40,11 +40,17 @@ pub(super) fn validate(
         stream: check.stream(raw.stream.unwrap_or_default())?,
         enclave: check.one("enclave", raw.enclave)?,
         mirror: check.mirror(raw.mirror.unwrap_or_default())?,
+        upkeep: match raw.store.as_ref().and_then(|store| store.drained) {
+            Some(true) => Upkeep::Drained,
+            _ => Upkeep::Kept,
+        },
         store: check.store(raw.s3, raw.store)?,
         artefacts: check.artefacts(raw.artefacts.unwrap_or_default())?,
         bundle: check.bundle(&raw.bundle.unwrap_or_default())?,
         signing: check.signing(raw.signing.unwrap_or_default())?,
         trust: check.trust(raw.trust.unwrap_or_default())?,
+        state: check.state(raw.state.unwrap_or_default())?,
+        receipts: check.receipts(raw.receipts.unwrap_or_default())?,
         transfer: check.transfer(raw.transfer.unwrap_or_default())?,
         source: source.clone(),
     };
@@ -274,12 +280,6 @@ impl Check<'_> {
         let keys = self.list("trust.keys", raw.keys, folder)?;
         let most = u32::try_from(limits::SIGNATURES).unwrap_or(u32::MAX);
         let threshold = self.at_most("trust.threshold", raw.threshold.unwrap_or(1), 1, most)?;
-        let stream = |text: &str| {
-            text.parse::<StreamId>().map_err(|error| {
-                let remedy = "write the id as `list` shows it, in quotes";
-                Mistake::new(format!("which is {error}"), remedy)
-            })
-        };
         Ok(Trust {
             keys: if keys.is_empty() {
                 vec![AbsolutePath::known("/mimeograph/keys/trusted")]
@@ -289,13 +289,70 @@ impl Check<'_> {
             threshold: (threshold as usize)
                 .try_into()
                 .unwrap_or(std::num::NonZeroUsize::MIN),
-            stream: self.with("trust.stream", raw.stream, stream)?,
+            stream: self.with("trust.stream", raw.stream, stream_id)?,
             wait_at_most: self
                 .one("trust.waitAtMost", raw.wait_at_most)?
                 .unwrap_or(Period::hours(24)),
             clock_skew: self
                 .one("trust.clockSkew", raw.clock_skew)?
                 .unwrap_or(Period::minutes(5)),
+        })
+    }
+
+    fn state(&self, raw: RawState) -> Result<State, ConfigError> {
+        let copy = |text: &str| match text {
+            "registry" => Ok(StateCopy::Registry),
+            "none" => Ok(StateCopy::None),
+            path => AbsolutePath::resolve(path, self.source.folder()).map(StateCopy::Folder),
+        };
+        let peers = raw.peers.unwrap_or_default().into_iter().enumerate();
+        Ok(State {
+            copy: self.with("state.copy", raw.copy, copy)?.unwrap_or_default(),
+            peers: peers
+                .map(|(index, raw)| self.peer(&Field::named("state.peers").index(index), raw))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn peer(&self, field: &Field, raw: RawPeer) -> Result<Peer, ConfigError> {
+        let missing = |name: &str, remedy| {
+            let field = field.key(name);
+            let message = format!("`{field}` is missing");
+            self.source.wrong(&field, message, remedy)
+        };
+        let Some(Scalar(stream)) = raw.stream else {
+            return Err(missing(
+                "stream",
+                "write the other stream's id, as `list` shows it there",
+            ));
+        };
+        let keys = raw.keys.unwrap_or_default();
+        if keys.is_empty() {
+            return Err(missing(
+                "keys",
+                "name the public keys that the other stream is signed with",
+            ));
+        }
+        let (at, folder) = (field.key("keys"), self.source.folder());
+        Ok(Peer {
+            stream: stream_id(&stream)
+                .map_err(|wrong| self.source.mistake(&field.key("stream"), &stream, &wrong))?,
+            keys: keys
+                .iter()
+                .enumerate()
+                .map(|(index, Scalar(text))| {
+                    AbsolutePath::resolve(text, folder)
+                        .map_err(|wrong| self.source.mistake(&at.index(index), text, &wrong))
+                })
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn receipts(&self, raw: RawReceipts) -> Result<Receipts, ConfigError> {
+        let folder = |text: &str| AbsolutePath::resolve(text, self.source.folder());
+        Ok(Receipts {
+            key_file: self.path("receipts.keyFile", raw.key_file)?,
+            trusted_keys: self.list("receipts.trustedKeys", raw.trusted_keys, folder)?,
         })
     }
 
@@ -342,6 +399,13 @@ impl FromStr for RemoveSignatures {
             )),
         }
     }
+}
+
+fn stream_id(text: &str) -> Result<StreamId, Mistake> {
+    text.parse().map_err(|error| {
+        let remedy = "write the id as `list` shows it, in quotes";
+        Mistake::new(format!("which is {error}"), remedy)
+    })
 }
 
 fn argument(text: &str) -> Result<String, Mistake> {

@@ -1,7 +1,9 @@
 use std::path::Path;
 
 use super::{HEAD, MIRROR, parse, parse_with, with};
-use crate::io::config::{OcMirrorVersion, Operation, Parallel, Versions};
+use crate::io::config::{
+    AbsolutePath, OcMirrorVersion, Operation, Parallel, StateCopy, Upkeep, Versions,
+};
 use crate::io::location::{S3Location, StoreLocation};
 
 /// The sample of the original's README, as it stands there.
@@ -105,6 +107,16 @@ fn every_field_is_read() {
         ca_bundle: Some("/etc/m/ca.pem".into()),
     };
     assert_eq!(config.store, Some(StoreLocation::S3(s3)));
+    assert_eq!(config.upkeep, Upkeep::Drained);
+    let at = |path: &str| AbsolutePath::resolve(path, Path::new("/")).unwrap();
+    assert_eq!(config.state.copy, StateCopy::Folder(at("/srv/state")));
+    assert_eq!(
+        config.state.peers[0].keys,
+        [at("/etc/m/keys/other.pub.pem")]
+    );
+    let receipts = &config.receipts;
+    assert_eq!(receipts.key_file, Some(at("/etc/m/keys/receipts.pem")));
+    assert_eq!(receipts.trusted_keys, [at("/etc/m/keys/north.pub.pem")]);
     assert_eq!(
         config.artefacts.cache_dir.as_deref().unwrap(),
         Path::new("/var/cache/m")

@@ -30,6 +30,11 @@ pub(super) const SHAPE: &[(&str, &str, &str)] = &[
         "there are: allowPartial, fullEvery",
     ),
     (
+        "state: { peers: [{ stream: '00000000000000000000000000000def' }] }",
+        "4:1: `state.peers[0].keys` is missing",
+        "name the public keys that the other stream is signed with",
+    ),
+    (
         "s3:\n  accessKey: AKIAEXAMPLE",
         "5:3: there is no field `s3.accessKey`",
         CREDENTIALS,
