@@ -29,7 +29,7 @@ use mimeograph_manifest::release::ReleaseKeys;
 use crate::deliver;
 use crate::oc_mirror::DiskToMirror;
 use crate::registries;
-use crate::registry::{Registry, Tls, Wanted};
+use crate::registry::{Registry, Wanted};
 use crate::resources;
 use crate::verified::VerifiedBundle;
 
@@ -56,8 +56,8 @@ pub struct Loader<'a> {
 /// What came of a load.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Destinations that answered with the signed digest.
-    pub confirmed: usize,
+    /// The destinations that answered with the signed digest.
+    pub confirmed: Vec<Wanted>,
     /// v1: destinations that are there, whose digest v1 makes anew.
     pub rebuilt: usize,
     /// Where the generated cluster resources were put.
@@ -191,7 +191,7 @@ impl Loader<'_> {
     ///
     /// The dry run gets an archive without entries: what it needs was extracted by the load, and the real
     /// archives would be extracted once more.
-    fn confirm(&self, bundle: &VerifiedBundle) -> Result<usize, Failure> {
+    fn confirm(&self, bundle: &VerifiedBundle) -> Result<Vec<Wanted>, Failure> {
         const END_OF_TAR: [u8; 1024] = [0; 1024];
         for file in bundle.manifest().files(Role::Archive) {
             let path = bundle.archives().join(file.name.as_str());
@@ -213,8 +213,7 @@ impl Loader<'_> {
             },
         )?;
         let mapped = mapping::read(&bundle.archives())?;
-        let wanted = Self::wanted(bundle, mapped, run.port)?;
-        self.ask(&wanted)
+        self.ask(&Self::wanted(bundle, mapped, run.port)?)
     }
 
     fn wanted(
@@ -257,7 +256,7 @@ impl Loader<'_> {
     }
 
     /// v1 puts every tag of the archive under the target's namespace; catalogues it builds anew.
-    fn confirm_v1(&self, bundle: &VerifiedBundle) -> Result<(usize, usize), Failure> {
+    fn confirm_v1(&self, bundle: &VerifiedBundle) -> Result<(Vec<Wanted>, usize), Failure> {
         let namespace = self.config.target()?.namespace().to_owned();
         let join = |repository: &str| match namespace.as_str() {
             "" => repository.to_owned(),
@@ -282,7 +281,7 @@ impl Loader<'_> {
         if !bundle.imageset().has_operators() {
             return Ok((self.ask(&wanted)?, 0));
         }
-        let registry = self.registry()?;
+        let registry = Registry::of(self.config)?;
         let mut rebuilt = 0;
         for destination in &wanted {
             if registry
@@ -299,15 +298,14 @@ impl Loader<'_> {
             }
             rebuilt += 1;
         }
-        Ok((0, rebuilt))
+        Ok((Vec::new(), rebuilt))
     }
 
-    fn ask(&self, wanted: &[Wanted]) -> Result<usize, Failure> {
-        let confirmed = self
-            .registry()?
-            .confirm(wanted.iter().cloned(), ASKED_AT_ONCE)?;
+    fn ask(&self, wanted: &[Wanted]) -> Result<Vec<Wanted>, Failure> {
+        let confirmed =
+            Registry::of(self.config)?.confirm(wanted.iter().cloned(), ASKED_AT_ONCE)?;
         if confirmed.mismatches.is_empty() {
-            return Ok(confirmed.count);
+            return Ok(confirmed.there);
         }
         let first: Vec<_> = confirmed
             .mismatches
@@ -322,18 +320,6 @@ impl Loader<'_> {
             first: first.join("; "),
         }
         .into())
-    }
-
-    fn registry(&self) -> Result<Registry, Failure> {
-        let around = Surroundings::of_this_process();
-        let credentials = Credentials::find(self.config.auth_file()?.map(|file| &**file), &around)?;
-        let tls = if self.config.mirror.oc_mirror.target_tls_verify {
-            Tls::Verify
-        } else {
-            Tls::Skip
-        };
-        let host = self.config.target()?.host();
-        Ok(Registry::open(host, tls, credentials.json())?)
     }
 
     fn run(

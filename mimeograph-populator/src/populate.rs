@@ -351,7 +351,7 @@ impl Run<'_> {
             sequence: manifest.sequence.number(),
             kind: manifest.kind.as_str(),
             content: Named::of(&bundle.inventory().wish),
-            confirmed: result.confirmed,
+            confirmed: result.confirmed.len(),
             rebuilt: result.rebuilt,
             incomplete: manifest.incomplete.len(),
             resources: result.resources,

@@ -9,7 +9,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mimeograph_manifest::digest::Digest;
-use mimeograph_manifest::failure::{ErrorId, Fault};
+use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
+use mimeograph_manifest::io::config::Config;
+use mimeograph_manifest::io::oc_mirror::auth::Credentials;
+use mimeograph_manifest::io::oc_mirror::environment::Surroundings;
 use mimeograph_manifest::limits;
 use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
@@ -89,7 +92,7 @@ impl fmt::Display for Mismatch {
 #[derive(Debug, Default)]
 pub struct Confirmed {
     /// Destinations that hold what they must.
-    pub count: usize,
+    pub there: Vec<Wanted>,
     /// Those that do not.
     pub mismatches: Vec<Mismatch>,
 }
@@ -150,6 +153,22 @@ impl Fault for RegistryError {
 }
 
 impl Registry {
+    /// The target of the configuration, with the credentials that `oc-mirror` is given.
+    pub fn of(config: &Config) -> Result<Self, Failure> {
+        let around = Surroundings::of_this_process();
+        let credentials = Credentials::find(config.auth_file()?.map(|file| &**file), &around)?;
+        let tls = if config.mirror.oc_mirror.target_tls_verify {
+            Tls::Verify
+        } else {
+            Tls::Skip
+        };
+        Ok(Self::open(
+            config.target()?.host(),
+            tls,
+            credentials.json(),
+        )?)
+    }
+
     /// Prepares to ask `host` (`host[:port]`), with credentials as in a `config.json` or `auth.json`.
     pub fn open(host: &str, tls: Tls, credentials: &[u8]) -> Result<Self, RegistryError> {
         let prepare = |reason: String| RegistryError::Prepare {
@@ -219,7 +238,7 @@ impl Registry {
                     continue;
                 };
                 match found? {
-                    Some(found) if found == wanted.digest => confirmed.count += 1,
+                    Some(found) if found == wanted.digest => confirmed.there.push(wanted),
                     found => confirmed.mismatches.push(Mismatch { wanted, found }),
                 }
             }
