@@ -15,6 +15,7 @@ use mimeograph_manifest::io::fetched::{self, Lies};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::listing::{Listing, Lists};
 use mimeograph_manifest::io::store::{Fetch, Shelve};
+use mimeograph_manifest::io::workers;
 use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::layout::Key;
 use mimeograph_manifest::manifest::Manifest;
@@ -28,7 +29,7 @@ use crate::journal::{Journal, Stage};
 use crate::mend::{Local, mend};
 use crate::outbox::Outbox;
 use crate::prune::PruneError;
-use crate::{seal, workers};
+use crate::seal;
 
 /// What is looked at.
 #[derive(Debug)]

@@ -199,9 +199,12 @@ impl Published {
         belief: Belief,
     ) -> Result<Held, Failure> {
         let mut held = Held::new(listing::chunks(store)?, self.dropped.clone(), belief);
-        let count = |bundle: &&Verified<Manifest>| Some(bundle.sequence) >= since;
-        for bundle in self.bundles.iter().filter(count) {
-            held.add(bundle);
+        for bundle in &self.bundles {
+            if Some(bundle.sequence) >= since {
+                held.add(bundle);
+            } else {
+                held.add_before(bundle);
+            }
         }
         Ok(held)
     }

@@ -34,6 +34,8 @@ pub struct Held {
     listed: BTreeMap<Digest, u64>,
     /// What retention drops.
     dropped: Dropped,
+    /// What was published before all was sent again.
+    before: HashSet<Digest>,
     belief: Belief,
     seen: Mutex<Seen>,
 }
@@ -65,6 +67,12 @@ impl Held {
             self.published
                 .extend(there.map(|chunk| (chunk.raw, *chunk)));
         }
+    }
+
+    /// Notes the chunks of a bundle that was published before all was sent again: they may have been lost since, beyond the
+    /// store that we see.
+    pub fn add_before(&mut self, manifest: &Manifest) {
+        self.before.extend(manifest.chunks().map(|one| one.stored));
     }
 
     /// The chunk with these raw bytes, if it need not be sent.
@@ -104,9 +112,11 @@ impl Held {
         Ok(put)
     }
 
-    /// What was found damaged; and what retention may be about to remove, for that leaves what was written after its list.
+    /// What was found damaged; what a transport is to see as new; and what retention may be about to remove, for that leaves
+    /// what was written after its list.
     fn is_sent_anew(&self, stored: &Digest) -> bool {
         self.belief == Belief::Nothing
+            || self.before.contains(stored)
             || self.dropped.since(stored).is_some()
             || self.seen().damaged.contains(stored)
     }

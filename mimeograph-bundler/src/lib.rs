@@ -53,7 +53,6 @@ mod resume;
 mod unchanged;
 mod update_service;
 mod v1;
-mod workers;
 
 // the other commands
 mod check;

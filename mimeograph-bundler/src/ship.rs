@@ -18,12 +18,12 @@ use mimeograph_manifest::failure::{ErrorId, Fault};
 use mimeograph_manifest::io::disk::{Action, id_of};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::store::{Put, Shelve, StoreError};
+use mimeograph_manifest::io::workers;
 use mimeograph_manifest::manifest::{self, Generation, Role};
 use mimeograph_manifest::name::FileName;
 
 use crate::buffers::Buffers;
 use crate::held::Held;
-use crate::workers;
 
 /// A file that is to travel.
 #[derive(Clone, Debug)]

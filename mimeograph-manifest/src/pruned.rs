@@ -192,3 +192,87 @@ impl Dropped {
         self.manifests.is_empty() && self.chunks.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::key::{SigningKey, TrustedKeys};
+    use crate::signed::{FoundSignature, Signed};
+
+    fn number(n: u64) -> Sequence {
+        n.try_into().unwrap()
+    }
+
+    fn list(n: u64, created: i64, manifests: &[u64], chunks: &[&[u8]]) -> Pruned {
+        let mut chunks: Vec<_> = chunks
+            .iter()
+            .map(|bytes| Object {
+                stored: Digest::of(bytes),
+                stored_size: bytes.len() as u64,
+            })
+            .collect();
+        chunks.sort();
+        Pruned {
+            r#type: TYPE.to_owned(),
+            stream: StreamId::from_bytes([7; 16]),
+            number: number(n),
+            created: Timestamp::from_unix(created),
+            manifests: manifests
+                .iter()
+                .map(|n| Link {
+                    sequence: number(*n),
+                    sha256: Digest::of(&n.to_le_bytes()),
+                })
+                .collect(),
+            chunks,
+        }
+    }
+
+    fn verified(list: &Pruned) -> Verified<Pruned> {
+        let key = SigningKey::from_seed(&[9; 32]);
+        let sealed = Signed::sign(list, &key).unwrap();
+        let found = FoundSignature {
+            manifest: sealed.digest.short(),
+            signer: key.public().id().short(),
+            bytes: sealed.signature.1.to_vec(),
+        };
+        let trusted = TrustedKeys::new([key.public()], NonZeroUsize::MIN);
+        Signed::<Pruned>::new(list.number, sealed.payload, vec![found])
+            .verify(&trusted)
+            .unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_is_no_manifest() {
+        let list = list(3, 99, &[1, 2], &[b"one", b"two"]);
+        let read = verified(&list);
+        assert_eq!(*read, list);
+        assert_eq!(read.to_bytes().unwrap(), read.payload());
+        assert!(crate::form::read::<Manifest>(read.payload()).is_err());
+        let text = String::from_utf8(read.payload().to_vec()).unwrap();
+        assert_eq!(text.lines().count(), 6 + 2 + 2);
+    }
+
+    #[test]
+    fn of_several_lists_the_latest_tells_since_when_and_other_streams_count_for_nothing() {
+        let mut foreign = list(3, 300, &[9], &[b"three"]);
+        foreign.stream = StreamId::from_bytes([8; 16]);
+        let lists = [
+            list(1, 100, &[1], &[b"one", b"two"]),
+            list(2, 200, &[2], &[b"two"]),
+            foreign,
+        ];
+        let lists: Vec<_> = lists.iter().map(verified).collect();
+        let dropped = Dropped::of(&lists, &StreamId::from_bytes([7; 16]));
+        let since = |bytes| dropped.since(&Digest::of(bytes)).map(Timestamp::unix);
+        assert_eq!(since(b"one"), Some(100));
+        assert_eq!(since(b"two"), Some(200));
+        assert_eq!(since(b"three"), None);
+        assert_eq!(
+            dropped.numbers().collect::<Vec<_>>(),
+            [number(1), number(2)]
+        );
+    }
+}

@@ -18,6 +18,7 @@ use crate::check::check;
 use crate::ledger::Ledger;
 use crate::list;
 use crate::populate::{Populated, Request, parallel, populate};
+use crate::prune::{self, Act, Unlisted};
 use crate::unpack::{Unpack, unpack};
 use crate::verify::{Side, verify};
 
@@ -57,6 +58,8 @@ enum Command {
         #[command(flatten)]
         source: Source,
     },
+    /// Drop from the store what the connected side has dropped, below the last full bundle that was applied
+    Prune(PruneArguments),
     /// Write a bundle's verified files to a directory, for running oc-mirror by hand
     Unpack {
         /// The bundle's number
@@ -70,6 +73,17 @@ enum Command {
         #[command(flatten)]
         source: Source,
     },
+}
+
+/// What is dropped of the store.
+#[derive(Args, Clone, Copy, Debug)]
+struct PruneArguments {
+    /// Drop also what the connected side has not dropped: it must then send all again
+    #[arg(long)]
+    unlisted: bool,
+    /// Say what would go; change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// What can be looked at without a configuration: a store, and whom to trust.
@@ -127,6 +141,7 @@ pub fn main() -> ExitCode {
         Command::Check => run("check", &|front| {
             check(&front.config()?, front.location()).report()
         }),
+        Command::Prune(arguments) => run("prune", &|front| drop_old(front, arguments)),
         Command::Verify { sequence, source } => run("verify", &|front| {
             let store = front.location()?.open_to_read()?;
             let config = front.config_if_any()?;
@@ -185,6 +200,29 @@ fn state(config: Option<&Config>) -> Result<Ledger, Failure> {
         Some(config) => Ok(Ledger::read(&config.artefacts.metadata_dir)?),
         None => Ok(Ledger::default()),
     }
+}
+
+fn drop_old(front: &Front, arguments: PruneArguments) -> Result<Report, Failure> {
+    let config = front.config()?;
+    let folder = &config.artefacts.metadata_dir;
+    disk::create_folder(folder, 0o755)?;
+    let _lock = Lock::acquire(&folder.join("lock"))?;
+    let request = prune::Request {
+        config: &config,
+        trusted: &keys::trusted(&config)?,
+        unlisted: if arguments.unlisted {
+            Unlisted::Drop
+        } else {
+            Unlisted::Keep
+        },
+        act: if arguments.dry_run {
+            Act::Tell
+        } else {
+            Act::Drop
+        },
+        interrupt: &interrupt::watch()?,
+    };
+    prune::prune(&request, &*front.location()?.open_to_discard()?)
 }
 
 fn run_once(front: &Front) -> Result<Report, Failure> {

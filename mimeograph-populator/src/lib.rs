@@ -46,5 +46,6 @@ pub mod registry;
 pub mod check;
 pub mod cli;
 pub mod list;
+pub mod prune;
 pub mod unpack;
 pub mod verify;

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::Failure;
+use mimeograph_manifest::io::age::Ages;
 use mimeograph_manifest::io::clock;
 use mimeograph_manifest::io::listing;
 use mimeograph_manifest::io::store::StoreError;
 use mimeograph_manifest::layout::Key;
+use mimeograph_manifest::limits;
 use mimeograph_manifest::pruned::{Object, Pruned, TYPE};
 use mimeograph_manifest::signed::{Signed, Verified};
 
@@ -68,12 +70,12 @@ impl Retention<'_> {
     fn orphans(&self, stream: &Stream) -> Result<BTreeMap<Digest, u64>, Failure> {
         let all = stream.bundles.iter().map(|bundle| bundle.sequence);
         let named = stream.objects(&all.collect());
-        let ages = self.ages()?;
+        let ages = Ages::now(self.store, self.request.grace)?;
         let there = listing::dated_chunks(self.store)?.into_iter();
         let orphans = there.filter(|(stored, (size, modified))| {
-            let is_chunk = *size > 0 && *size <= mimeograph_manifest::limits::CHUNK_SIZE;
+            let is_chunk = *size > 0 && *size <= limits::CHUNK_SIZE;
             let is_named = named.contains_key(stored) || stream.dropped.since(stored).is_some();
-            is_chunk && !is_named && ages.is_past_grace(*modified)
+            is_chunk && !is_named && ages.is_old(*modified)
         });
         Ok(orphans.map(|(stored, (size, _))| (stored, size)).collect())
     }

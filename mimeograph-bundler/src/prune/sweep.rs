@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::Failure;
-use mimeograph_manifest::io::clock;
-use mimeograph_manifest::io::config::Period;
+use mimeograph_manifest::io::age::Ages;
 use mimeograph_manifest::io::listing::{self, Listing};
+use mimeograph_manifest::io::workers;
 use mimeograph_manifest::layout::Key;
 use mimeograph_manifest::name::Sequence;
-use mimeograph_manifest::time::Timestamp;
 
 use super::stream::Stream;
 use super::{PruneError, Retention};
-use crate::{kept, workers};
+use crate::kept;
 
 /// After so many chunks it is looked again whether another host has published.
 const BATCH: usize = 1000;
@@ -28,34 +27,7 @@ pub(super) struct Doomed {
     pub kept: BTreeSet<Sequence>,
 }
 
-/// How old things are: objects by the store's own clock, lists by ours.
-pub(super) struct Ages {
-    now: Timestamp,
-    store: Timestamp,
-    grace: Period,
-}
-
-impl Ages {
-    pub fn is_past_grace(&self, modified: Timestamp) -> bool {
-        self.store.since(modified) >= self.grace.signed()
-    }
-
-    /// Whether an object lay there when a list was made. One that was written later is of a run that heeded the list.
-    fn is_listed(&self, modified: Timestamp, list: Timestamp) -> bool {
-        self.store.since(modified) >= self.now.since(list)
-    }
-}
-
 impl Retention<'_> {
-    pub(super) fn ages(&self) -> Result<Ages, Failure> {
-        let now = clock::now();
-        Ok(Ages {
-            now,
-            store: self.store.clock()?.unwrap_or(now),
-            grace: self.request.grace,
-        })
-    }
-
     /// What of all that lists name is there, and may go.
     pub(super) fn doomed(&self, stream: &Stream) -> Result<Doomed, Failure> {
         let kept = stream.kept_by_lists();
@@ -70,7 +42,7 @@ impl Retention<'_> {
         if stream.dropped.is_empty() {
             return Ok(doomed);
         }
-        let ages = self.ages()?;
+        let ages = Ages::now(self.store, self.request.grace)?;
         for (stored, (size, modified)) in listing::dated_chunks(self.store)? {
             let Some(list) = stream.dropped.since(&stored) else {
                 continue;
@@ -78,7 +50,7 @@ impl Retention<'_> {
             if wanted.contains_key(&stored) {
                 continue;
             }
-            if ages.is_listed(modified, list) || ages.is_past_grace(modified) {
+            if ages.may_go(modified, list) {
                 doomed.chunks.insert(stored, size);
             } else {
                 doomed.left += 1;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Does `work` on every item, `count` at once, and returns the results in order. The first error makes the others stop at
 /// their next item.
-pub(crate) fn each<T, R, E>(
+pub fn each<T, R, E>(
     items: &[T],
     count: usize,
     work: impl Fn(&T) -> Result<R, E> + Sync,
