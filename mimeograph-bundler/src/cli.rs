@@ -8,6 +8,7 @@ use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::io::config::{Config, Operation};
 use mimeograph_manifest::io::console::{self, Front, Options, Report};
 use mimeograph_manifest::io::disk::{self, Lock};
+use mimeograph_manifest::io::keygen::keygen;
 use mimeograph_manifest::io::{interrupt, keys};
 use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Kind, Manifest};
@@ -18,7 +19,6 @@ use mimeograph_manifest::wish::named::Named;
 use crate::bundle::{Bundled, Extent, Request, bundle};
 use crate::check::check;
 use crate::diff;
-use crate::keygen::keygen;
 use crate::list;
 use crate::mirror::PartialRuns;
 use crate::plan;
@@ -107,7 +107,7 @@ pub fn main() -> ExitCode {
             plan::report(&front.config()?, &interrupt::watch()?)
         }),
         Command::Keygen { out } => run("keygen", &|_| {
-            let pair = keygen(&out)?;
+            let pair = keygen(&out, "signing")?;
             let text = format!(
                 "{} (keep it secret, give it to the bundler as `signing.keyFile`)\n{} (give it to every populator as `trust.keys`)\nkey id {}",
                 pair.private.display(),

@@ -53,7 +53,6 @@ mod v1;
 mod check;
 pub mod cli;
 pub mod diff;
-pub mod keygen;
 pub mod list;
 pub mod plan;
 
