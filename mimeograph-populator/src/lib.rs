@@ -36,6 +36,8 @@ mod load;
 mod resources;
 
 // what holds them together, and what they stand on
+pub mod artifact;
+pub mod copy;
 mod oc_mirror;
 pub mod populate;
 mod read;
