@@ -26,6 +26,7 @@ use mimeograph_manifest::manifest::Flag;
 use mimeograph_manifest::manifest::{Generation, Missing, Role};
 use mimeograph_manifest::release::ReleaseKeys;
 
+use crate::cache::Cache;
 use crate::deliver;
 use crate::oc_mirror::DiskToMirror;
 use crate::registries;
@@ -46,7 +47,7 @@ pub struct Loader<'a> {
     /// The program.
     pub oc_mirror: &'a OcMirror,
     /// v2's cache.
-    pub cache: PathBuf,
+    pub cache: &'a Cache,
     /// The keys that releases must be signed with.
     pub release_keys: &'a ReleaseKeys,
     /// Tells when to stop.
@@ -133,7 +134,7 @@ impl Loader<'_> {
             .join(bundle.manifest().sequence.padded());
         let status = attempts::run(settings, self.interrupt, |attempt, timeout| {
             remove_working(&bundle.archives())?;
-            residue::purge_uploads(&self.cache)?;
+            residue::purge_uploads(self.cache.root())?;
             let run = self.run(bundle, attempt, timeout, Purpose::Load)?;
             self.judge(bundle, &run)
         })?;
@@ -358,7 +359,7 @@ impl Loader<'_> {
             imageset: &imageset,
             from: &from,
             target: self.config.target()?,
-            cache: &self.cache,
+            cache: self.cache.root(),
             port: &port,
             auth_file: &private.auth_file(),
             target_tls_verify: settings.target_tls_verify,
@@ -370,7 +371,7 @@ impl Loader<'_> {
         let cache_by_variable = v2 && !self.oc_mirror.has("--cache-dir");
         let for_run = ForRun {
             port: v2.then_some(&port),
-            cache: cache_by_variable.then_some(self.cache.as_path()),
+            cache: cache_by_variable.then_some(self.cache.root()),
             added: Some(&settings.env),
         };
         let spec = Spec {
