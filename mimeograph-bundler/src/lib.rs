@@ -50,6 +50,8 @@ mod update_service;
 mod v1;
 
 // the other commands
+pub mod ack;
+pub mod acknowledged;
 mod check;
 pub mod cli;
 pub mod diff;
