@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::failure::{ErrorId, Fault};
 use crate::inventory::{Inventory, InventoryError};
 use crate::key::TrustedKeys;
 use crate::limits;
@@ -115,6 +116,16 @@ pub enum StateError {
     /// The signed inventory cannot be read.
     #[error("the inventory in the state's copy cannot be used")]
     Inventory(#[source] InventoryError),
+}
+
+impl Fault for StateError {
+    fn id(&self) -> ErrorId {
+        match self {
+            Self::Newer(_) => ErrorId::TooNew,
+            Self::Untrusted { source, .. } => source.id(),
+            _ => ErrorId::StateDamaged,
+        }
+    }
 }
 
 impl Document {

@@ -93,9 +93,9 @@ impl Registry {
         let mut manifest = OciImageManifest::build(std::slice::from_ref(&layer), &config, None);
         manifest.media_type = Some(OCI_IMAGE_MEDIA_TYPE.to_owned());
         self.send(repository, tag, |client, image, auth| {
-            let (layer, config, manifest) = (layer.clone(), config.clone(), manifest.clone());
+            let (layers, config, manifest) = ([layer.clone()], config.clone(), manifest.clone());
             async move {
-                let pushed = client.push(&image, &[layer], config, &auth, Some(manifest));
+                let pushed = client.push(&image, &layers, config, &auth, Some(manifest));
                 pushed.await.map(drop)
             }
         })

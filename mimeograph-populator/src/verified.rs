@@ -16,9 +16,9 @@ use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::manifest::{self, Generation, Manifest, Role};
 use mimeograph_manifest::release::ReleaseKeys;
 
-use crate::fetch::{Pace, fetch};
 use crate::cache::Cache;
 use crate::course::Turn;
+use crate::fetch::{Pace, fetch};
 use crate::wished::{self, Signed};
 
 /// A bundle of which every byte was verified, in a folder of its own that holds nothing else.

@@ -62,7 +62,9 @@ pub enum LedgerError {
         holds: Option<Sequence>,
     },
     /// An old bundle is asked for.
-    #[error("bundle {asked} is below bundle {mark}, which is applied: its tags would go back to what they were")]
+    #[error(
+        "bundle {asked} is below bundle {mark}, which is applied: its tags would go back to what they were"
+    )]
     Older {
         /// What is asked for.
         asked: Sequence,

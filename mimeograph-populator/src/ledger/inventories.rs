@@ -38,7 +38,8 @@ impl Ledger {
     pub fn inventory(metadata: &Path, sequence: Sequence) -> Result<Option<Inventory>, Failure> {
         let bytes = disk::read_if_there(&path(metadata, sequence), limits::INVENTORY_SIZE)?;
         let read = bytes.and_then(|bytes| {
-            let unreadable = |error: &_| tracing::warn!(%sequence, %error, "the kept inventory cannot be used");
+            let unreadable =
+                |error: &_| tracing::warn!(%sequence, %error, "the kept inventory cannot be used");
             Inventory::from_bytes(&bytes).inspect_err(unreadable).ok()
         });
         Ok(read)

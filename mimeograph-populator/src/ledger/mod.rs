@@ -124,9 +124,8 @@ impl Ledger {
 
     /// The content mark: the highest applied bundle with content.
     pub fn mark(&self) -> Option<Sequence> {
-        let is_applied = |bundle: &Accepted| {
-            bundle.fate == Fate::Applied && bundle.kind != Kind::Heartbeat
-        };
+        let is_applied =
+            |bundle: &Accepted| bundle.fate == Fate::Applied && bundle.kind != Kind::Heartbeat;
         let mut newest = self.bundles.iter().rev();
         newest
             .find(|(_, bundle)| is_applied(bundle))
@@ -152,9 +151,8 @@ impl Ledger {
     pub fn has(&self, requires: Option<Link>) -> bool {
         requires.is_some_and(|link| {
             let bundle = self.bundles.get(&link.sequence);
-            bundle.is_some_and(|bundle| {
-                bundle.sha256 == link.sha256 && bundle.fate != Fate::Skipped
-            })
+            bundle
+                .is_some_and(|bundle| bundle.sha256 == link.sha256 && bundle.fate != Fate::Skipped)
         })
     }
 
