@@ -184,18 +184,18 @@ impl Applier<'_> {
         Ledger::keep_inventory(self.metadata, verified.sequence, bundle.inventory_bytes())?;
         ledger.loading = Some(verified.link());
         ledger.write(self.metadata)?;
-        let loaded = self.front.stage("load", || loader.load(&bundle))?;
-        self.note(&bundle, &oc_mirror, &loaded);
+        let result = self.front.stage("load", || loader.load(&bundle))?;
+        self.note(&bundle, &oc_mirror, &result);
         ledger.apply(&verified);
         ledger.write(self.metadata)?;
         let inventory = bundle.inventory_bytes().to_vec();
-        let applied = Applied::of(&bundle, &loaded);
+        let applied = Applied::of(&bundle, &result);
         bundle.discard();
         Ok(Done {
             applied,
             manifest: verified,
             inventory,
-            destinations: loaded.confirmed,
+            destinations: result.confirmed,
         })
     }
 

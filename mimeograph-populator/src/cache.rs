@@ -4,7 +4,7 @@
 //! right size, an image manifest if its bytes are right; a killed `oc-mirror` leaves short blobs under their final names.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::digest::{Digest, Hasher};
@@ -183,9 +183,7 @@ impl Cache {
             if size <= limits::IMAGE_MANIFEST_SIZE {
                 let bytes = disk::read_bounded(&self.path(&blob), limits::IMAGE_MANIFEST_SIZE)?;
                 let image = ImageManifest::parse(&bytes);
-                structure
-                    .manifests
-                    .extend(image.map(|image| (blob, image)));
+                structure.manifests.extend(image.map(|image| (blob, image)));
             }
         }
         Ok(structure)

@@ -4,7 +4,7 @@
 //! is whole: each link of it is in `oc-mirror`'s cache, or in the store to be put there. What the cache has lost does not
 //! count as here, whatever the ledger says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use mimeograph_manifest::failure::Failure;
@@ -123,7 +123,6 @@ pub struct Chooser<'a> {
 
 /// What lies in a store, read when it is asked for.
 #[derive(Clone, Copy)]
-#[expect(missing_debug_implementations, reason = "it holds a store")]
 pub struct Shelf<'a> {
     /// The store.
     pub store: &'a dyn Fetch,
@@ -184,7 +183,8 @@ impl Chooser<'_> {
             });
         }
         let mut found = self.found.iter();
-        match found.find(|manifest| manifest.sequence == number && manifest.kind != Kind::Heartbeat) {
+        match found.find(|manifest| manifest.sequence == number && manifest.kind != Kind::Heartbeat)
+        {
             Some(manifest) if self.may_be_loaded(manifest) => Ok(vec![manifest]),
             Some(_) => Ok(Vec::new()),
             None => Err(LedgerError::NoContent(number)),
@@ -196,7 +196,10 @@ impl Chooser<'_> {
     }
 
     /// The way to one bundle, or what is missing on it.
-    fn course(&self, load: &Verified<Manifest>) -> Result<Result<Course, (Sequence, Link)>, Failure> {
+    fn course(
+        &self,
+        load: &Verified<Manifest>,
+    ) -> Result<Result<Course, (Sequence, Link)>, Failure> {
         let (mut merge, mut base) = (Vec::new(), Before::default());
         let mut next = load.requires;
         while let Some(link) = next {
@@ -210,7 +213,8 @@ impl Chooser<'_> {
                 None => self.shelf.get(link)?,
                 found => found,
             };
-            let Some(manifest) = manifest.filter(|_| !self.set_aside.contains(&link.sequence)) else {
+            let Some(manifest) = manifest.filter(|_| !self.set_aside.contains(&link.sequence))
+            else {
                 return Ok(Err((load.sequence, link)));
             };
             next = manifest.requires;
@@ -243,10 +247,10 @@ impl Chooser<'_> {
     /// What a heartbeat repeats that never came here: a later heartbeat must not hide it.
     fn behind_a_heartbeat(&self) -> Option<(Sequence, Link)> {
         let mark = self.ledger.mark();
-        let known: BTreeMap<_, _> = self.found.iter().map(|one| (one.sequence, ())).collect();
+        let known: BTreeSet<_> = self.found.iter().map(|one| one.sequence).collect();
         let heartbeats = self.found.iter().filter(|one| one.kind == Kind::Heartbeat);
         let mut lost = heartbeats.filter_map(|one| Some((one.sequence, one.requires?)));
-        lost.find(|(_, link)| Some(link.sequence) > mark && !known.contains_key(&link.sequence))
+        lost.find(|(_, link)| Some(link.sequence) > mark && !known.contains(&link.sequence))
     }
 
     fn gap(&self, found: Sequence, missing: Link) -> Result<LedgerError, Failure> {
@@ -266,7 +270,11 @@ impl Chooser<'_> {
     /// The newest applied bundle that all is still here of, down to the full one that it builds on.
     fn holds(&self) -> Result<Option<Sequence>, Failure> {
         let mut holds = None;
-        for sequence in self.ledger.mark().map_or(Vec::new(), |mark| self.ledger.chain(mark)) {
+        for sequence in self
+            .ledger
+            .mark()
+            .map_or(Vec::new(), |mark| self.ledger.chain(mark))
+        {
             let bundle = &self.ledger.bundles[&sequence];
             let link = Link {
                 sequence,

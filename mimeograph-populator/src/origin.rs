@@ -3,11 +3,12 @@
 //! A lost volume must not pass for a first run: everything would be accepted again, however old. So nothing begins where
 //! the second copy says that something was applied; and that copy counts by its own signatures, as a floor and no more.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
-use mimeograph_manifest::inventory::{Before, IndexMembers, Inventory, check_closure};
+use mimeograph_manifest::inventory::{Before, IndexMembers, Inventory, Structure, check_closure};
 use mimeograph_manifest::io::config::{Config, StateCopy};
 use mimeograph_manifest::io::disk;
 use mimeograph_manifest::key::TrustedKeys;
@@ -57,7 +58,9 @@ pub enum OriginError {
     #[error("this is the first run here, and bundle 1 is not in the store")]
     NoFirst,
     /// A first run cannot be told from a lost volume.
-    #[error("nothing was applied here, and `state.copy` is `none`: a lost volume cannot be told from a first run")]
+    #[error(
+        "nothing was applied here, and `state.copy` is `none`: a lost volume cannot be told from a first run"
+    )]
     NotSaid,
     /// The second copy does not count, and there is no first.
     #[error("our own state is gone, and its second copy cannot be used: {why}")]
@@ -167,7 +170,9 @@ impl Ground<'_> {
                 Ok(())
             }
             Found::Unverified { why } => {
-                tracing::warn!("the second copy of the state does not count, and is written anew: {why}");
+                tracing::warn!(
+                    "the second copy of the state does not count, and is written anew: {why}"
+                );
                 ledger.copied = None;
                 Ok(())
             }
@@ -178,7 +183,10 @@ impl Ground<'_> {
     /// where the target still answers with all of it, else it is loaded again.
     fn restore(&self, copy: &VerifiedCopy, ledger: &mut Ledger) -> Result<(), Failure> {
         let content = &copy.content;
-        let found = self.found.iter().find(|one| one.sequence == content.sequence);
+        let found = self
+            .found
+            .iter()
+            .find(|one| one.sequence == content.sequence);
         if found.is_some_and(|found| found.digest() != content.digest()) {
             return Err(LedgerError::Fork(content.sequence).into());
         }
@@ -251,10 +259,7 @@ impl Ground<'_> {
 }
 
 /// Whether a manifest is the one that a person named.
-pub(crate) fn check_named(
-    manifest: &Verified<Manifest>,
-    named: Digest,
-) -> Result<(), OriginError> {
+pub(crate) fn check_named(manifest: &Verified<Manifest>, named: Digest) -> Result<(), OriginError> {
     let found = manifest.digest();
     if found == named {
         return Ok(());
@@ -307,22 +312,27 @@ impl Known<'_> {
     }
 }
 
-fn is_whole(inventory: &Inventory, wish: &Wish) -> bool {
-    let some_members = IndexMembers::EveryOf(std::collections::BTreeSet::new());
-    let mut structure = inventory.structure.clone();
-    // Other images in the cache may be stale.
-    let wanted = wish.digests();
-    let all = std::mem::take(&mut structure.manifests);
+/// Whether what a bundle came to is whole over the cache. Other images there may be stale.
+fn is_whole(cache: &Inventory, wish: &Wish) -> bool {
     let mut before = Before::default();
-    structure.manifests.clear();
-    before.add_newer(Inventory::new(
-        mimeograph_manifest::inventory::Structure {
-            manifests: all,
-            ..structure.clone()
-        },
-        wish.clone(),
-    ));
-    check_closure(&structure, &before, wanted, &some_members).is_ok()
+    before.add_newer(cache.clone());
+    // What the image set's `platforms` left out is not told here.
+    let some_members = IndexMembers::EveryOf(BTreeSet::new());
+    check_closure(
+        &Structure::default(),
+        &before,
+        wish.digests(),
+        &some_members,
+    )
+    .is_ok()
+}
+
+/// Whether the second copy will take what it is to be told: asked before anything is loaded.
+pub(crate) fn check_writable(config: &Config) -> Result<(), Failure> {
+    match Copies::open(config)? {
+        Some(copies) => copies.check_writable(),
+        None => Ok(()),
+    }
 }
 
 /// Keeps what the second copy is to be told of a bundle that was applied.
@@ -332,7 +342,7 @@ pub(crate) fn remember(metadata: &Path, done: &Done) -> Result<(), Failure> {
     keep(metadata, &document)
 }
 
-fn keep(metadata: &Path, document: &Document) -> Result<(), Failure> {
+pub(crate) fn keep(metadata: &Path, document: &Document) -> Result<(), Failure> {
     let bytes = document.to_bytes()?;
     Ok(disk::write_durably(&metadata.join(TOLD), &bytes, 0o600)?)
 }
@@ -358,8 +368,9 @@ pub(crate) fn tell(
         return Ok(());
     };
     let mut heartbeats = found.iter().rev().filter(|one| one.kind == Kind::Heartbeat);
-    let newest_heartbeat =
-        heartbeats.find(|one| ledger.bundles.contains_key(&one.sequence) && Some(one.sequence) > ledger.mark());
+    let newest_heartbeat = heartbeats.find(|one| {
+        ledger.bundles.contains_key(&one.sequence) && Some(one.sequence) > ledger.mark()
+    });
     if let Some(heartbeat) = newest_heartbeat {
         document = document.with_heartbeat(heartbeat)?;
         keep(metadata, &document)?;

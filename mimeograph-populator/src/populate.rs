@@ -22,7 +22,7 @@ use crate::cache::Cache;
 use crate::course::{Asked, Chooser, Course, Shelf};
 use crate::ledger::{Fate, Ledger};
 use crate::open::{Opened, accept, open};
-use crate::origin::{self, Start};
+use crate::origin::{self, Ground, Start};
 use crate::verified;
 
 /// What a run is given.
@@ -127,7 +127,7 @@ impl Run<'_> {
         let mut ledger = Ledger::read(&self.metadata)?;
         let opened = self.front().stage("open", || self.open(&ledger))?;
         let found = opened.manifests;
-        origin::settle(self.request, &found, &mut ledger, &self.cache)?;
+        self.settle(&found, &mut ledger)?;
         self.scrub(&mut ledger)?;
         let mut populated = Populated::default();
         let mut late = Late::default();
@@ -137,6 +137,7 @@ impl Run<'_> {
         self.apply(&found, &mut ledger, &mut late, &mut populated)?;
         populated.skipped = pass_over(&found, &mut ledger);
         ledger.write(&self.metadata)?;
+        origin::tell(self.request.config, &self.metadata, &found, &mut ledger)?;
         self.tidy(&found, &ledger)?;
         populated.waiting = self.wait_for(late, &found, &mut ledger)?;
         populated.mark = ledger.mark().map(Sequence::number);
@@ -179,10 +180,30 @@ impl Run<'_> {
             let newest = opened.manifests.last();
             facts.stream = newest.map(|newest| newest.stream.clone());
             facts.sequence = newest.map(|newest| newest.sequence.number());
-            let signers = newest.map(|newest| newest.signers()).unwrap_or_default();
+            let signers = newest.map(Verified::signers).unwrap_or_default();
             facts.key_ids = signers.iter().map(ToString::to_string).collect();
         });
         Ok(opened)
+    }
+
+    /// Where it starts from: what was accepted here, or what the second copy of the state knows.
+    fn settle(&self, found: &[Verified<Manifest>], ledger: &mut Ledger) -> Result<(), Failure> {
+        let Request {
+            config,
+            trusted,
+            start,
+            ..
+        } = self.request;
+        let ground = Ground {
+            config,
+            trusted,
+            metadata: &self.metadata,
+            cache: &self.cache,
+            found,
+        };
+        ground.settle(*start, ledger)?;
+        // It may know more now.
+        Ok(ledger.check(config.trust.stream.as_ref(), config.upkeep, found)?)
     }
 
     /// What a load that did not end well wrote to the cache is not believed.
@@ -222,9 +243,10 @@ impl Run<'_> {
         };
         while let Some(course) = self.choose(found, ledger, late)? {
             tell(&course);
+            origin::check_writable(self.request.config)?;
             match applier.follow(course, ledger) {
                 Ok(done) => {
-                    origin::remember(self.request.config, &self.metadata, &done)?;
+                    origin::remember(&self.metadata, &done)?;
                     populated.applied.push(done.applied);
                     if self.request.asked != Asked::Newest {
                         break;
