@@ -24,6 +24,7 @@ use crate::deliver;
 use crate::fetch::Pace;
 use crate::ledger::{Fate, Ledger};
 use crate::load::{Loaded, Loader};
+use crate::placed;
 use crate::registry::Wanted;
 use crate::verified::{Previewed, Purpose, VerifiedBundle, staged};
 
@@ -186,6 +187,7 @@ impl Applier<'_> {
         ledger.write(self.metadata)?;
         let result = self.front.stage("load", || loader.load(&bundle))?;
         self.note(&bundle, &oc_mirror, &result);
+        placed::record(self.metadata, &verified, &result.confirmed)?;
         ledger.apply(&verified);
         ledger.write(self.metadata)?;
         let inventory = bundle.inventory_bytes().to_vec();

@@ -19,10 +19,12 @@ use serde::Serialize;
 
 use crate::apply::{Applied, Applier, HeldUp};
 use crate::cache::Cache;
+use crate::copy::Copies;
 use crate::course::{Asked, Chooser, Course, Shelf};
 use crate::ledger::{Fate, Ledger};
 use crate::open::{Opened, accept, open};
 use crate::origin::{self, Ground, Start};
+use crate::receipt::Receipts;
 use crate::verified;
 
 /// What a run is given.
@@ -54,6 +56,8 @@ pub struct Populated {
     pub waiting: Option<Waiting>,
     /// The highest applied bundle.
     pub mark: Option<u64>,
+    /// Where its receipt was put.
+    pub receipt: Option<PathBuf>,
 }
 
 /// A bundle that is waited for.
@@ -95,6 +99,7 @@ pub fn populate(request: &Request<'_>, store: &dyn Fetch) -> Result<Populated, F
         metadata: request.config.artefacts.metadata_dir.to_path_buf(),
         cache: Cache::of(request.config),
         release_keys: release_keys::read(request.config)?,
+        receipts: Receipts::open(request.config)?,
         listing: Listing::of(store)?,
     };
     run.run()
@@ -106,6 +111,7 @@ struct Run<'a> {
     metadata: PathBuf,
     cache: Cache,
     release_keys: ReleaseKeys,
+    receipts: Option<Receipts>,
     listing: Listing,
 }
 
@@ -139,6 +145,9 @@ impl Run<'_> {
         ledger.write(&self.metadata)?;
         origin::tell(self.request.config, &self.metadata, &found, &mut ledger)?;
         self.tidy(&found, &ledger)?;
+        if let Some(receipts) = &self.receipts {
+            populated.receipt = receipts.write(&self.metadata, &ledger)?;
+        }
         populated.waiting = self.wait_for(late, &found, &mut ledger)?;
         populated.mark = ledger.mark().map(Sequence::number);
         Ok(populated)
@@ -241,7 +250,12 @@ impl Run<'_> {
             release_keys: &self.release_keys,
             interrupt: self.request.interrupt,
         };
+        let copies = Copies::open(self.request.config)?;
         while let Some(course) = self.choose(found, ledger, late)? {
+            // Before anything is loaded that the second copy could not be told of.
+            if let Some(copies) = &copies {
+                copies.check_writable()?;
+            }
             tell(&course);
             origin::check_writable(self.request.config)?;
             match applier.follow(course, ledger) {
