@@ -9,6 +9,7 @@ pub mod disk;
 pub mod fetched;
 pub mod imageset;
 pub mod interrupt;
+pub mod keygen;
 pub mod keys;
 pub mod listing;
 pub mod location;
