@@ -11,10 +11,9 @@ use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::oc_mirror::environment;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::manifest::{Manifest, Role};
+use mimeograph_manifest::manifest::Role;
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::release::ReleaseKeys;
-use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::wish::named::Named;
 use serde::Serialize;
 
