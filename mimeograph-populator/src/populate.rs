@@ -259,8 +259,8 @@ impl Run<'_> {
             tell(&course);
             origin::check_writable(self.request.config)?;
             match applier.follow(course, ledger) {
-                Ok(applied) => {
-                    populated.applied.push(applied);
+                Ok(bundle) => {
+                    populated.applied.push(bundle);
                     if self.request.asked != Asked::Newest {
                         break;
                     }
