@@ -48,7 +48,6 @@ mod receipt;
 
 // what holds them together, and what they stand on
 mod apply;
-pub mod artifact;
 pub mod copy;
 mod oc_mirror;
 pub mod populate;
