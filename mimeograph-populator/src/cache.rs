@@ -109,14 +109,15 @@ impl Cache {
         Ok(self.lacking(inventory)?.is_empty())
     }
 
-    /// Hashes what a load that did not end cleanly could have written, and removes what is not right; tells how much.
-    pub fn scrub(&self, inventory: &Inventory) -> Result<u64, DiskError> {
+    /// Hashes what a load that did not end cleanly could have written (all, where that is not known), and removes what is
+    /// not right; tells how much.
+    pub fn scrub(&self, inventory: Option<&Inventory>) -> Result<u64, DiskError> {
+        let could_have_been =
+            |blob: &Digest| inventory.is_none_or(|one| one.structure.blobs.contains_key(blob));
         let mut removed = 0;
-        for (blob, size) in &inventory.structure.blobs {
-            let path = self.path(blob);
-            if path.exists() && !(self.has(blob, *size)? && self.is_right(blob)?) {
-                fs::remove_file(&path)
-                    .map_err(|source| DiskError::new(Action::Remove, &path, source))?;
+        for (blob, _) in self.list()? {
+            if could_have_been(&blob) && !self.is_right(&blob)? {
+                self.remove(&blob)?;
                 removed += 1;
             }
         }

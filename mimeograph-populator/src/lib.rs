@@ -46,11 +46,14 @@ mod resources;
 mod apply;
 pub mod artifact;
 pub mod copy;
+mod known;
+mod late;
 mod oc_mirror;
 pub mod populate;
 mod read;
 pub mod registries;
 pub mod registry;
+mod told;
 
 // the other commands
 mod adopt;
