@@ -23,6 +23,7 @@ use crate::deliver;
 use crate::fetch::Pace;
 use crate::ledger::{Fate, Ledger};
 use crate::load::{Loaded, Loader};
+use crate::placed;
 use crate::told;
 use crate::verified::{Previewed, Purpose, VerifiedBundle, staged};
 
@@ -181,6 +182,7 @@ impl Applier<'_> {
         // What the second copy will be told is written first: told too much, it only asks the target again.
         let inventory = bundle.inventory_bytes();
         told::remember(self.metadata, &verified, inventory, &result.confirmed)?;
+        placed::record(self.metadata, &verified, &result.confirmed)?;
         ledger.apply(&verified);
         ledger.write(self.metadata)?;
         let applied = Applied::of(&bundle, &result);

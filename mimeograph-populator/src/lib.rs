@@ -42,6 +42,10 @@ mod load;
 
 mod resources;
 
+mod placed;
+
+mod receipt;
+
 // what holds them together, and what they stand on
 mod apply;
 pub mod artifact;
@@ -61,6 +65,7 @@ pub mod check;
 pub mod cli;
 pub mod list;
 mod plan;
+mod retired;
 mod trim;
 pub mod unpack;
 pub mod verify;

@@ -23,6 +23,7 @@ use crate::late::{Late, Patience, Waiting};
 use crate::ledger::{Fate, Ledger};
 use crate::open::{Opened, accept, open};
 use crate::origin::{Ground, Start};
+use crate::receipt::Receipts;
 use crate::told;
 use crate::verified;
 
@@ -55,6 +56,8 @@ pub struct Populated {
     pub waiting: Option<Waiting>,
     /// The highest applied bundle.
     pub mark: Option<u64>,
+    /// Where its receipt was put.
+    pub receipt: Option<PathBuf>,
 }
 
 /// Runs once: the newest bundle that can be applied, with all that it needs. The caller holds the lock.
@@ -65,6 +68,7 @@ pub fn populate(request: &Request<'_>, store: &dyn Fetch) -> Result<Populated, F
         metadata: request.config.artefacts.metadata_dir.to_path_buf(),
         cache: Cache::of(request.config),
         release_keys: release_keys::read(request.config)?,
+        receipts: Receipts::open(request.config)?,
         listing: Listing::of(store)?,
     };
     run.run()
@@ -76,6 +80,7 @@ struct Run<'a> {
     metadata: PathBuf,
     cache: Cache,
     release_keys: ReleaseKeys,
+    receipts: Option<Receipts>,
     listing: Listing,
 }
 
@@ -96,6 +101,9 @@ impl Run<'_> {
         ledger.write(&self.metadata)?;
         told::tell(self.request.config, &self.metadata, &found, &mut ledger)?;
         self.tidy(&found, &ledger)?;
+        if let Some(receipts) = &self.receipts {
+            populated.receipt = receipts.write(&self.metadata, &ledger)?;
+        }
         let patience = Patience {
             metadata: &self.metadata,
             at_most: self.request.config.trust.wait_at_most,
@@ -203,6 +211,7 @@ impl Run<'_> {
         };
         while let Some(course) = self.choose(found, ledger, late)? {
             tell(&course);
+            // Before anything is loaded that the second copy could not be told of.
             told::check_writable(self.request.config)?;
             match applier.follow(course, ledger) {
                 Ok(bundle) => {

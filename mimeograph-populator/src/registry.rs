@@ -61,6 +61,18 @@ pub struct Mismatch {
     found: Option<Digest>,
 }
 
+impl Mismatch {
+    /// What should be there.
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    /// What is there.
+    pub fn found(&self) -> Option<Digest> {
+        self.found
+    }
+}
+
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Wanted {

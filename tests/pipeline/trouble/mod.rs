@@ -2,6 +2,7 @@
 //! `oc-mirror` recorded as shipped is lost.
 
 mod catching_up;
+mod copies;
 mod generations;
 mod origin;
 mod outcomes;
