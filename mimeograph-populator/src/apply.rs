@@ -23,6 +23,7 @@ use crate::deliver;
 use crate::fetch::Pace;
 use crate::ledger::{Fate, Ledger};
 use crate::load::{Loaded, Loader};
+use crate::merge::merge;
 use crate::placed;
 use crate::told;
 use crate::verified::{Previewed, Purpose, VerifiedBundle, staged};
@@ -132,7 +133,7 @@ impl Applier<'_> {
         let preview = self.preview(turn)?;
         let bundle = self.fetch(preview, Purpose::Merge)?;
         self.deliver(&bundle, Role::Extra)?;
-        let taken = self.front.stage("merge", || self.cache.take(&bundle))?;
+        let taken = self.front.stage("merge", || merge(&bundle, self.cache))?;
         tracing::info!(
             "bundle {}: {} blobs ({} bytes) are in `oc-mirror`'s cache",
             manifest.sequence,
