@@ -23,6 +23,8 @@ use tokio::task::JoinSet;
 
 use self::access::{certificates, parse_credentials};
 
+/// Destinations that are asked at once.
+pub const ASKED_AT_ONCE: usize = 8;
 /// Tries of one question, and the pause before the second; doubled for each further one.
 const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(500);
