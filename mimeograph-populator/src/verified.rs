@@ -1,7 +1,7 @@
 //! Turn + chunks -> a verified bundle in a private folder: the only thing that `oc-mirror` may be given.
 
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::archive::{ArchiveError, Contents, Headers, inspect};
@@ -191,10 +191,7 @@ fn staging(bundle_dir: &Path, turn: &Turn) -> PathBuf {
 }
 
 fn private(folder: &Path) -> Result<(), Failure> {
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder);
+    let made = disk::make(folder, 0o700);
     let closed = made.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o700)));
     Ok(closed.map_err(|source| DiskError::new(Action::Create, folder, source))?)
 }
@@ -209,12 +206,9 @@ fn remove_others(folder: &Path, files: &[&manifest::File]) -> Result<(), Failure
             && files
                 .iter()
                 .any(|file| Some(file.name.as_str()) == entry.file_name().to_str());
-        let removed = match entry.file_type() {
-            _ if is_ours => continue,
-            Ok(kind) if kind.is_dir() => fs::remove_dir_all(&path),
-            _ => fs::remove_file(&path),
-        };
-        removed.map_err(|source| DiskError::new(Action::Remove, &path, source))?;
+        if !is_ours {
+            disk::remove(&path).map_err(|source| DiskError::new(Action::Remove, &path, source))?;
+        }
     }
     Ok(())
 }
@@ -349,7 +343,7 @@ impl VerifiedBundle {
 
     /// Drops the folder, once the bundle was applied.
     pub fn discard(self) {
-        if let Err(error) = fs::remove_dir_all(&self.staging) {
+        if let Err(error) = disk::remove(&self.staging) {
             tracing::warn!(folder = %self.staging.display(), %error, "failed to remove what was staged");
         }
     }

@@ -1,15 +1,19 @@
 //! Files and folders: reading within a bound, writing so that a crash leaves the old or the new, the lock of a run.
 
+mod change;
 mod error;
 mod lock;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 
+pub use self::change::{make, remove, rename, sync};
 pub use self::error::{Action, DiskError, id_of};
 pub use self::lock::Lock;
+use super::failpoint;
+use crate::digest::Digest;
 
 /// Reads a whole file of at most `limit` bytes; a longer one is an error, and no more of it is read.
 pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, DiskError> {
@@ -40,41 +44,69 @@ pub fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, DiskErr
 /// Writes a file of permissions `mode` so that, whatever happens, `path` holds the old bytes or all of
 /// the new ones: a temporary file beside it, fsync, rename, fsync of the folder.
 pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
-    let folder = folder_of(path);
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".")
-        .suffix(".tmp")
-        .make_in(folder, |path| {
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true).mode(0o600).open(path)
-        })
-        .map_err(|source| DiskError::new(Action::Create, path, source))?;
-    let failed = |source| DiskError::new(Action::Write, path, source);
-    temporary.write_all(bytes).map_err(failed)?;
-    let file = temporary.as_file();
-    file.set_permissions(fs::Permissions::from_mode(mode))
-        .map_err(failed)?;
-    file.sync_all().map_err(failed)?;
-    temporary
-        .persist(path)
-        .map_err(|error| DiskError::new(Action::Create, path, error.error))?;
-    sync_folder(folder)
+    replace_durably(path, mode, &mut |file, temporary| {
+        failpoint::write(temporary, bytes, |part, _| file.write_all(part))
+    })
+}
+
+/// The same with bytes that `fill` writes; it is told the temporary file's name.
+///
+/// That name is always the same: what a killed run left there is taken away by the next one.
+pub fn replace_durably(
+    path: &Path,
+    mode: u32,
+    fill: &mut dyn FnMut(&mut File, &Path) -> io::Result<()>,
+) -> Result<(), DiskError> {
+    let temporary = temporary(path);
+    let written = create_anew(&temporary, path).and_then(|mut file| {
+        let failed = |source| DiskError::new(Action::Write, path, source);
+        fill(&mut file, &temporary).map_err(failed)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))
+            .map_err(failed)?;
+        sync(&file, &temporary).map_err(failed)?;
+        rename(&temporary, path).map_err(|source| DiskError::new(Action::Create, path, source))
+    });
+    if written.is_err() {
+        // What went wrong is told already.
+        let _ = remove(&temporary);
+    }
+    written?;
+    sync_folder(folder_of(path))
+}
+
+/// `.NAME.tmp`, beside it; a name without room for that is one by its digest.
+fn temporary(path: &Path) -> PathBuf {
+    const LONGEST: usize = 250;
+    let name = path.file_name().unwrap_or_default();
+    let name = if name.len() > LONGEST {
+        Digest::of(name.as_encoded_bytes()).to_string()
+    } else {
+        name.to_string_lossy().into_owned()
+    };
+    folder_of(path).join(format!(".{name}.tmp"))
+}
+
+fn create_anew(temporary: &Path, path: &Path) -> Result<File, DiskError> {
+    let create = || {
+        remove(temporary)?;
+        failpoint::reach("create", temporary)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        options.open(temporary)
+    };
+    create().map_err(|source| DiskError::new(Action::Create, path, source))
 }
 
 /// Makes names that were added to a folder, or taken from it, last.
 pub fn sync_folder(folder: &Path) -> Result<(), DiskError> {
     File::open(folder)
-        .and_then(|folder| folder.sync_all())
+        .and_then(|opened| sync(&opened, folder))
         .map_err(|source| DiskError::new(Action::Write, folder, source))
 }
 
 /// Makes a folder and those above it, each with permissions `mode`, unless they are there.
 pub fn create_folder(path: &Path, mode: u32) -> Result<(), DiskError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(path)
-        .map_err(|source| DiskError::new(Action::Create, path, source))
+    make(path, mode).map_err(|source| DiskError::new(Action::Create, path, source))
 }
 
 /// Whether `folder` can be written to or, where it does not exist yet, made. Nothing is written.
@@ -120,8 +152,6 @@ fn folder_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
     use crate::failure::{ErrorId, Fault as _, chain};
 

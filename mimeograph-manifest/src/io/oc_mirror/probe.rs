@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::digest::{Digest, Hasher};
 use crate::failure::{ErrorId, Fault};
 use crate::io::disk::{Action, DiskError, id_of};
+use crate::io::failpoint;
 use crate::io::interrupt::Interrupt;
 use crate::io::process::{self, Limits, Pipe, ProcessError, Spec, Status};
 use crate::manifest::minor;
@@ -49,7 +50,8 @@ impl OcMirror {
         let path = find(name, std::env::var_os("PATH").as_deref())?;
         let sha256 = digest(&path)?;
         // Those that embed another program unpack it there, and leave it when they are stopped.
-        let scratch = tempfile::tempdir_in(scratch)
+        let scratch = failpoint::reach("make", scratch)
+            .and_then(|()| tempfile::tempdir_in(scratch))
             .map_err(|source| DiskError::new(Action::Create, scratch, source))?;
         let ask = |args: &[&str]| ask(&path, args, scratch.path(), interrupt);
         let version = version(&path, &ask(&["version", "--output", "json"])?)?;
