@@ -6,8 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
-use mimeograph_manifest::io::disk::{self, Action, DiskError};
-use mimeograph_manifest::io::failpoint;
+use mimeograph_manifest::io::disk::{self, Action, DiskError, Draft};
 use mimeograph_manifest::manifest::{Manifest, Role};
 
 /// The two sides keep local files in different places.
@@ -58,10 +57,10 @@ pub fn deliver(manifest: &Manifest, role: Role, from: &Path, to: &Path) -> Resul
 fn copy_in_one_step(from: &Path, to: &Path) -> Result<(), Failure> {
     let mut source =
         fs::File::open(from).map_err(|source| DiskError::new(Action::Read, from, source))?;
-    Ok(disk::replace_durably(to, 0o644, &mut |beside, name| {
-        failpoint::reach("copy", name)?;
-        io::copy(&mut source, beside).map(drop)
-    })?)
+    let mut draft = Draft::beside(to, 0o644)?;
+    io::copy(&mut source, &mut draft)
+        .map_err(|source| DiskError::new(Action::Create, to, source))?;
+    Ok(draft.keep()?)
 }
 
 /// Moves generated cluster resources into a folder of their own, in place of what lay there.

@@ -1,7 +1,7 @@
 //! `unpack`: verified files for someone who runs `oc-mirror` by hand.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 

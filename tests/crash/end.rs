@@ -6,7 +6,6 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use mimeograph_manifest::digest::Digest;
-use mimeograph_manifest::io::dir::DirStore;
 use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
@@ -44,13 +43,7 @@ struct Bundle {
 
 impl End {
     /// With everything in the store read and held against what is signed.
-    pub(crate) fn of(gap: &Gap) -> Result<Self, String> {
-        let store = DirStore::open(&gap.path("store")).map_err(text)?;
-        Self::over(gap, &store)
-    }
-
-    /// The same where the store is another.
-    pub(crate) fn over(gap: &Gap, store: &dyn Fetch) -> Result<Self, String> {
+    pub(crate) fn of(gap: &Gap, store: &dyn Fetch) -> Result<Self, String> {
         let mut target = gap.target.snapshot();
         target.retain(|name, _| !name.contains("mimeograph-state"));
         Ok(Self {
@@ -108,7 +101,7 @@ pub(crate) fn manifests(
 
 fn bundles(gap: &Gap, store: &dyn Fetch) -> Result<Vec<Bundle>, String> {
     let manifests = manifests(gap, store)?;
-    let (mut bundles, mut links) = (Vec::new(), Vec::<Link>::new());
+    let (mut bundles, mut links) = (Vec::new(), Vec::<(Link, usize)>::new());
     for (place, manifest) in manifests.iter().enumerate() {
         // Those before may have been pruned.
         let before = place.checked_sub(1).map(|before| manifests[before].link());
@@ -116,14 +109,14 @@ fn bundles(gap: &Gap, store: &dyn Fetch) -> Result<Vec<Bundle>, String> {
         if before.is_some_and(|link| follows == Some(link.sequence)) && manifest.previous != before {
             return Err(format!("bundle {} does not follow", manifest.sequence));
         }
-        let required = |link| links.iter().position(|known| *known == link);
+        let required = |link| links.iter().find(|(known, _)| *known == link).map(|(_, place)| *place);
         let requires = manifest.requires.map(required);
         if requires == Some(None) {
             return Err(format!("bundle {} requires nothing", manifest.sequence));
         }
         let requires = requires.flatten();
         if manifest.kind == Kind::Heartbeat {
-            if requires != links.len().checked_sub(1) {
+            if requires != links.last().map(|(_, place)| *place) {
                 return Err(format!("heartbeat {} is of another", manifest.sequence));
             }
             continue;
@@ -133,12 +126,19 @@ fn bundles(gap: &Gap, store: &dyn Fetch) -> Result<Vec<Bundle>, String> {
             let name = format!("{:?} {}", file.role, file.name);
             files.insert(name, content(store, file)?);
         }
-        links.push(manifest.link());
-        bundles.push(Bundle {
+        let bundle = Bundle {
             kind: manifest.kind,
             requires,
             files,
-        });
+        };
+        // What was asked for in so many words is done twice where the first run was killed after it had mirrored.
+        match bundles.last() {
+            Some(last) if *last == bundle => links.push((manifest.link(), bundles.len() - 1)),
+            _ => {
+                links.push((manifest.link(), bundles.len()));
+                bundles.push(bundle);
+            }
+        }
     }
     Ok(bundles)
 }

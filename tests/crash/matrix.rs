@@ -97,13 +97,16 @@ fn struck(strikes: &[Strike]) -> usize {
         number += cases.len();
         let (name, count) = (measured.laid.scenario.name, cases.len());
         let reached = measured.points.len();
-        println!(
-            "{name}: {strikes:?} at {count} of {reached} points, {} s",
-            begun.elapsed().as_secs()
-        );
+        let seconds = begun.elapsed().as_secs();
+        tell(&format!("{name}: {count} strikes at {reached} points, {seconds} s"));
     }
-    println!("{strikes:?}: {number} in all, {} s", begun.elapsed().as_secs());
+    tell(&format!("{number} strikes"));
     number
+}
+
+#[expect(clippy::print_stdout, reason = "the full form is there to be read")]
+fn tell(line: &str) {
+    println!("{line}");
 }
 
 /// Runs it undisturbed.

@@ -178,6 +178,6 @@ impl Laid {
             done(&run(gap, Side::Connected, &["run"]))?;
             done(&run(gap, Side::Disconnected, &["verify"]))?;
         }
-        End::over(gap, &*self.store(gap))
+        End::of(gap, &*self.store(gap))
     }
 }

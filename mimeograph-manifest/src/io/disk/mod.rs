@@ -1,19 +1,18 @@
 //! Files and folders: reading within a bound, writing so that a crash leaves the old or the new, the lock of a run.
 
 mod change;
+mod draft;
 mod error;
 mod lock;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
 
 pub use self::change::{make, remove, rename, sync};
+pub use self::draft::Draft;
 pub use self::error::{Action, DiskError, id_of};
 pub use self::lock::Lock;
-use super::failpoint;
-use crate::digest::Digest;
 
 /// Reads a whole file of at most `limit` bytes; a longer one is an error, and no more of it is read.
 pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, DiskError> {
@@ -42,59 +41,13 @@ pub fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, DiskErr
 }
 
 /// Writes a file of permissions `mode` so that, whatever happens, `path` holds the old bytes or all of
-/// the new ones: a temporary file beside it, fsync, rename, fsync of the folder.
+/// the new ones: see [`Draft`].
 pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
-    replace_durably(path, mode, &mut |file, temporary| {
-        failpoint::write(temporary, bytes, |part, _| file.write_all(part))
-    })
-}
-
-/// The same with bytes that `fill` writes; it is told the temporary file's name.
-///
-/// That name is always the same: what a killed run left there is taken away by the next one.
-pub fn replace_durably(
-    path: &Path,
-    mode: u32,
-    fill: &mut dyn FnMut(&mut File, &Path) -> io::Result<()>,
-) -> Result<(), DiskError> {
-    let temporary = temporary(path);
-    let written = create_anew(&temporary, path).and_then(|mut file| {
-        let failed = |source| DiskError::new(Action::Write, path, source);
-        fill(&mut file, &temporary).map_err(failed)?;
-        file.set_permissions(fs::Permissions::from_mode(mode))
-            .map_err(failed)?;
-        sync(&file, &temporary).map_err(failed)?;
-        rename(&temporary, path).map_err(|source| DiskError::new(Action::Create, path, source))
-    });
-    if written.is_err() {
-        // What went wrong is told already.
-        let _ = remove(&temporary);
-    }
-    written?;
-    sync_folder(folder_of(path))
-}
-
-/// `.NAME.tmp`, beside it; a name without room for that is one by its digest.
-fn temporary(path: &Path) -> PathBuf {
-    const LONGEST: usize = 250;
-    let name = path.file_name().unwrap_or_default();
-    let name = if name.len() > LONGEST {
-        Digest::of(name.as_encoded_bytes()).to_string()
-    } else {
-        name.to_string_lossy().into_owned()
-    };
-    folder_of(path).join(format!(".{name}.tmp"))
-}
-
-fn create_anew(temporary: &Path, path: &Path) -> Result<File, DiskError> {
-    let create = || {
-        remove(temporary)?;
-        failpoint::reach("create", temporary)?;
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600);
-        options.open(temporary)
-    };
-    create().map_err(|source| DiskError::new(Action::Create, path, source))
+    let mut draft = Draft::beside(path, mode)?;
+    draft
+        .write_all(bytes)
+        .map_err(|source| DiskError::new(Action::Write, path, source))?;
+    draft.keep()
 }
 
 /// Makes names that were added to a folder, or taken from it, last.
@@ -152,6 +105,10 @@ fn folder_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::failure::{ErrorId, Fault as _, chain};
 
