@@ -43,7 +43,7 @@ pub(crate) fn at_once<T: Sync>(cases: &[T], work: impl Fn(&T) -> Result<(), Stri
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
-        for _ in 0..cores * 2 {
+        for _ in 0..cores * 6 {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
                     if let Err(failure) = work(case) {

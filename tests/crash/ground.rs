@@ -39,7 +39,7 @@ pub(crate) struct Ground {
 impl Ground {
     /// Keys, a source with images, both sides over a directory store, and an image set of two images.
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = in_memory();
         let gap = Gap::new(&folder.path().join("0"), programs()).unwrap();
         for n in 1..=IMAGES {
             let layers = [layer(0), layer(n)];
@@ -78,6 +78,12 @@ impl Ground {
         let folder = self.folder.path().join(number.to_string());
         self.gap.again(&folder).unwrap()
     }
+}
+
+/// A folder in memory, where there is such: what a kill leaves is there without any disk, and thousands of syncs cost
+/// nothing.
+pub(crate) fn in_memory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
 /// Removes what a copy lay in.

@@ -9,6 +9,7 @@
     reason = "a test ends where it fails"
 )]
 
+mod bench;
 mod end;
 mod form;
 mod ground;
