@@ -578,7 +578,7 @@ fn last_with_content<'p>(published: &'p Published, mirrored: &Mirrored) -> Optio
 fn holds_imageset(bundle: &Manifest, bytes: &[u8]) -> bool {
     let mut files = bundle.files.iter();
     let file = files.find(|file| file.role == Role::Imageset);
-    file.is_some_and(|file| restore::is_of(file, bytes))
+    file.is_some_and(|file| file.is(bytes))
 }
 
 /// A file of our own making, under its last component.

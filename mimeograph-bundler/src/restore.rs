@@ -3,11 +3,10 @@
 
 use std::path::Path;
 
-use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault as _, chain};
 use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::manifest::{File, Kind, Manifest, Role};
+use mimeograph_manifest::manifest::{Kind, Manifest, Role};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
 
@@ -69,7 +68,7 @@ fn missing(
     let Some(file) = files.find(|file| file.role == role) else {
         return Ok(Wanted::Lost);
     };
-    if kept.is_some_and(|bytes| is_of(file, &bytes)) {
+    if kept.is_some_and(|bytes| file.is(&bytes)) {
         return Ok(Wanted::Here);
     }
     match fetched::small_file(store, file) {
@@ -83,17 +82,4 @@ fn missing(
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// Whether these bytes are the file's.
-pub(crate) fn is_of(file: &File, bytes: &[u8]) -> bool {
-    let mut rest = bytes;
-    let all = file.chunks.iter().all(|chunk| {
-        let size = usize::try_from(chunk.raw_size).unwrap_or(usize::MAX);
-        rest.split_at_checked(size).is_some_and(|(part, after)| {
-            rest = after;
-            Digest::of(part) == chunk.raw
-        })
-    });
-    all && rest.is_empty()
 }

@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod name;
 pub mod release;
 pub mod signed;
+pub mod state;
 mod text;
 pub mod time;
 pub mod wish;

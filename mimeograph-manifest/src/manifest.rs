@@ -369,6 +369,19 @@ impl Manifest {
 }
 
 impl File {
+    /// Whether these bytes are the file's, all of it.
+    pub fn is(&self, bytes: &[u8]) -> bool {
+        let mut rest = bytes;
+        let all = self.chunks.iter().all(|chunk| {
+            let size = usize::try_from(chunk.raw_size).unwrap_or(usize::MAX);
+            rest.split_at_checked(size).is_some_and(|(part, after)| {
+                rest = after;
+                Digest::of(part) == chunk.raw
+            })
+        });
+        all && rest.is_empty()
+    }
+
     fn check(&self, generation: Generation) -> Result<(), ManifestError> {
         let wrong = |problem: &str| Err(value(format!("files[{}]", self.name), problem));
         if !matches!(self.role, Role::Local | Role::Extra) && !self.name.is_plain() {

@@ -42,6 +42,7 @@ pub struct Verified<T> {
     payload: Vec<u8>,
     signers: Vec<Digest>,
     disregarded: Vec<String>,
+    signatures: Vec<FoundSignature>,
 }
 
 impl<T> Deref for Verified<T> {
@@ -66,6 +67,11 @@ impl<T> Verified<T> {
     /// The ids of the trusted keys that signed.
     pub fn signers(&self) -> &[Digest] {
         &self.signers
+    }
+
+    /// The signatures that were found for exactly these bytes, those that did not count too.
+    pub fn signatures(&self) -> &[FoundSignature] {
+        &self.signatures
     }
 
     /// Key ids (16 digits) of signatures that lay there and did not count.
@@ -197,7 +203,7 @@ impl Signed<Manifest> {
         let Self {
             sequence,
             payload,
-            signatures,
+            mut signatures,
             ..
         } = self;
         if payload.len() as u64 > limits::MANIFEST_SIZE {
@@ -213,12 +219,14 @@ impl Signed<Manifest> {
                 signed: value.sequence,
             });
         }
+        signatures.retain(|found| found.manifest == digest.short());
         Ok(Verified {
             value,
             digest,
             payload,
             signers,
             disregarded,
+            signatures,
         })
     }
 }

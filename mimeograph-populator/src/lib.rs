@@ -5,23 +5,28 @@
 //!        |  open       list, read bounded, verify signatures over the exact bytes, then parse
 //!        v
 //!  Verified<Manifest>
-//!        |  ledger     stream, chain, fork, rollback, gap: whose turn is it
+//!        |  ledger     stream, chain, fork, rollback: what became of every bundle here
 //!        v
-//!       Turn
+//!      Course         the newest that can be applied, and what must be in the cache before it; or GAP
 //!        |  verified   image set and inventory first; room; then every chunk: bound, hash, decompress,
 //!        |             hash; every archive read to its end, compared with the signed inventory, and judged
 //!        v
 //!  VerifiedBundle
+//!        |  cache      older ones give their blobs to oc-mirror's cache
 //!        |  load       oc-mirror, disk to mirror, in a folder that holds this and nothing else;
 //!        |             judged; every destination asked for its signed digest
 //!        v
-//!      state           recorded last
+//!      state           recorded last, here and in a second copy
 //! ```
 
 // the stages, in the order in which data flows
 mod open;
 
 mod ledger;
+
+mod origin;
+
+mod course;
 
 mod fetch;
 
@@ -31,11 +36,16 @@ pub mod verified;
 
 mod deliver;
 
+mod cache;
+
 mod load;
 
 mod resources;
 
 // what holds them together, and what they stand on
+mod apply;
+pub mod artifact;
+pub mod copy;
 mod oc_mirror;
 pub mod populate;
 mod read;
@@ -43,8 +53,11 @@ pub mod registries;
 pub mod registry;
 
 // the other commands
+mod adopt;
 pub mod check;
 pub mod cli;
 pub mod list;
+mod plan;
+mod trim;
 pub mod unpack;
 pub mod verify;

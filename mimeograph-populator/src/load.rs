@@ -26,10 +26,11 @@ use mimeograph_manifest::manifest::Flag;
 use mimeograph_manifest::manifest::{Generation, Missing, Role};
 use mimeograph_manifest::release::ReleaseKeys;
 
+use crate::cache::Cache;
 use crate::deliver;
 use crate::oc_mirror::DiskToMirror;
 use crate::registries;
-use crate::registry::{Registry, Tls, Wanted};
+use crate::registry::{Registry, Wanted};
 use crate::resources;
 use crate::verified::VerifiedBundle;
 
@@ -46,7 +47,7 @@ pub struct Loader<'a> {
     /// The program.
     pub oc_mirror: &'a OcMirror,
     /// v2's cache.
-    pub cache: PathBuf,
+    pub cache: &'a Cache,
     /// The keys that releases must be signed with.
     pub release_keys: &'a ReleaseKeys,
     /// Tells when to stop.
@@ -56,8 +57,8 @@ pub struct Loader<'a> {
 /// What came of a load.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Destinations that answered with the signed digest.
-    pub confirmed: usize,
+    /// The destinations that answered with the signed digest.
+    pub confirmed: Vec<Wanted>,
     /// v1: destinations that are there, whose digest v1 makes anew.
     pub rebuilt: usize,
     /// Where the generated cluster resources were put.
@@ -133,7 +134,7 @@ impl Loader<'_> {
             .join(bundle.manifest().sequence.padded());
         let status = attempts::run(settings, self.interrupt, |attempt, timeout| {
             remove_working(&bundle.archives())?;
-            residue::purge_uploads(&self.cache)?;
+            residue::purge_uploads(self.cache.root())?;
             let run = self.run(bundle, attempt, timeout, Purpose::Load)?;
             self.judge(bundle, &run)
         })?;
@@ -191,7 +192,7 @@ impl Loader<'_> {
     ///
     /// The dry run gets an archive without entries: what it needs was extracted by the load, and the real
     /// archives would be extracted once more.
-    fn confirm(&self, bundle: &VerifiedBundle) -> Result<usize, Failure> {
+    fn confirm(&self, bundle: &VerifiedBundle) -> Result<Vec<Wanted>, Failure> {
         const END_OF_TAR: [u8; 1024] = [0; 1024];
         for file in bundle.manifest().files(Role::Archive) {
             let path = bundle.archives().join(file.name.as_str());
@@ -213,8 +214,7 @@ impl Loader<'_> {
             },
         )?;
         let mapped = mapping::read(&bundle.archives())?;
-        let wanted = Self::wanted(bundle, mapped, run.port)?;
-        self.ask(&wanted)
+        self.ask(&Self::wanted(bundle, mapped, run.port)?)
     }
 
     fn wanted(
@@ -257,7 +257,7 @@ impl Loader<'_> {
     }
 
     /// v1 puts every tag of the archive under the target's namespace; catalogues it builds anew.
-    fn confirm_v1(&self, bundle: &VerifiedBundle) -> Result<(usize, usize), Failure> {
+    fn confirm_v1(&self, bundle: &VerifiedBundle) -> Result<(Vec<Wanted>, usize), Failure> {
         let namespace = self.config.target()?.namespace().to_owned();
         let join = |repository: &str| match namespace.as_str() {
             "" => repository.to_owned(),
@@ -282,7 +282,7 @@ impl Loader<'_> {
         if !bundle.imageset().has_operators() {
             return Ok((self.ask(&wanted)?, 0));
         }
-        let registry = self.registry()?;
+        let registry = Registry::of(self.config)?;
         let mut rebuilt = 0;
         for destination in &wanted {
             if registry
@@ -299,15 +299,14 @@ impl Loader<'_> {
             }
             rebuilt += 1;
         }
-        Ok((0, rebuilt))
+        Ok((Vec::new(), rebuilt))
     }
 
-    fn ask(&self, wanted: &[Wanted]) -> Result<usize, Failure> {
-        let confirmed = self
-            .registry()?
-            .confirm(wanted.iter().cloned(), ASKED_AT_ONCE)?;
+    fn ask(&self, wanted: &[Wanted]) -> Result<Vec<Wanted>, Failure> {
+        let confirmed =
+            Registry::of(self.config)?.confirm(wanted.iter().cloned(), ASKED_AT_ONCE)?;
         if confirmed.mismatches.is_empty() {
-            return Ok(confirmed.count);
+            return Ok(confirmed.there);
         }
         let first: Vec<_> = confirmed
             .mismatches
@@ -322,18 +321,6 @@ impl Loader<'_> {
             first: first.join("; "),
         }
         .into())
-    }
-
-    fn registry(&self) -> Result<Registry, Failure> {
-        let around = Surroundings::of_this_process();
-        let credentials = Credentials::find(self.config.auth_file()?.map(|file| &**file), &around)?;
-        let tls = if self.config.mirror.oc_mirror.target_tls_verify {
-            Tls::Verify
-        } else {
-            Tls::Skip
-        };
-        let host = self.config.target()?.host();
-        Ok(Registry::open(host, tls, credentials.json())?)
     }
 
     fn run(
@@ -372,7 +359,7 @@ impl Loader<'_> {
             imageset: &imageset,
             from: &from,
             target: self.config.target()?,
-            cache: &self.cache,
+            cache: self.cache.root(),
             port: &port,
             auth_file: &private.auth_file(),
             target_tls_verify: settings.target_tls_verify,
@@ -384,7 +371,7 @@ impl Loader<'_> {
         let cache_by_variable = v2 && !self.oc_mirror.has("--cache-dir");
         let for_run = ForRun {
             port: v2.then_some(&port),
-            cache: cache_by_variable.then_some(self.cache.as_path()),
+            cache: cache_by_variable.then_some(self.cache.root()),
             added: Some(&settings.env),
         };
         let spec = Spec {

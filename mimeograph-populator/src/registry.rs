@@ -9,8 +9,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mimeograph_manifest::digest::Digest;
-use mimeograph_manifest::failure::{ErrorId, Fault};
+use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
+use mimeograph_manifest::io::config::Config;
+use mimeograph_manifest::io::oc_mirror::auth::Credentials;
+use mimeograph_manifest::io::oc_mirror::environment::Surroundings;
 use mimeograph_manifest::limits;
+pub use mimeograph_manifest::state::Wanted;
 use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
@@ -48,17 +52,6 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// A destination and what must be there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// The repository, without the host.
-    pub repository: String,
-    /// The tag.
-    pub tag: String,
-    /// The digest that was signed.
-    pub digest: Digest,
-}
-
 /// A destination that does not hold what it must.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
@@ -89,7 +82,7 @@ impl fmt::Display for Mismatch {
 #[derive(Debug, Default)]
 pub struct Confirmed {
     /// Destinations that hold what they must.
-    pub count: usize,
+    pub there: Vec<Wanted>,
     /// Those that do not.
     pub mismatches: Vec<Mismatch>,
 }
@@ -113,6 +106,16 @@ pub enum RegistryError {
         /// What came back.
         source: Box<OciDistributionError>,
     },
+    /// It refuses what is sent.
+    #[error("registry `{host}` does not take `{repository}`")]
+    Refused {
+        /// The registry.
+        host: String,
+        /// The repository.
+        repository: String,
+        /// What it said.
+        source: Box<OciDistributionError>,
+    },
     /// It refuses us.
     #[error("registry `{host}` refuses our credentials for `{repository}`")]
     Forbidden {
@@ -130,7 +133,7 @@ impl Fault for RegistryError {
         match self {
             Self::Prepare { .. } => ErrorId::ConfigInvalid,
             Self::Unreachable { .. } => ErrorId::RegistryUnreachable,
-            Self::Forbidden { .. } => ErrorId::RegistryForbidden,
+            Self::Refused { .. } | Self::Forbidden { .. } => ErrorId::RegistryForbidden,
         }
     }
 
@@ -144,12 +147,28 @@ impl Fault for RegistryError {
                  `mirror.ocMirror.targetTLSVerify`"
                     .into(),
             ),
-            Self::Prepare { .. } => None,
+            Self::Prepare { .. } | Self::Refused { .. } => None,
         }
     }
 }
 
 impl Registry {
+    /// The target of the configuration, with the credentials that `oc-mirror` is given.
+    pub fn of(config: &Config) -> Result<Self, Failure> {
+        let around = Surroundings::of_this_process();
+        let credentials = Credentials::find(config.auth_file()?.map(|file| &**file), &around)?;
+        let tls = if config.mirror.oc_mirror.target_tls_verify {
+            Tls::Verify
+        } else {
+            Tls::Skip
+        };
+        Ok(Self::open(
+            config.target()?.host(),
+            tls,
+            credentials.json(),
+        )?)
+    }
+
     /// Prepares to ask `host` (`host[:port]`), with credentials as in a `config.json` or `auth.json`.
     pub fn open(host: &str, tls: Tls, credentials: &[u8]) -> Result<Self, RegistryError> {
         let prepare = |reason: String| RegistryError::Prepare {
@@ -188,6 +207,24 @@ impl Registry {
         })
     }
 
+    /// `host[:port]`.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) fn refused(&self, repository: &str, error: OciDistributionError) -> RegistryError {
+        RegistryError::Refused {
+            host: self.host.clone(),
+            repository: repository.to_owned(),
+            source: Box::new(error),
+        }
+    }
+
+    /// Waits for something that is asked with [`Question::put`].
+    pub(crate) fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
+        self.runtime.block_on(answer)
+    }
+
     /// The digest that the registry serves under a tag; `None` where it says that there is none.
     pub fn digest(&self, repository: &str, tag: &str) -> Result<Option<Digest>, RegistryError> {
         self.runtime.block_on(ask(self.question(repository, tag)))
@@ -219,7 +256,7 @@ impl Registry {
                     continue;
                 };
                 match found? {
-                    Some(found) if found == wanted.digest => confirmed.count += 1,
+                    Some(found) if found == wanted.digest => confirmed.there.push(wanted),
                     found => confirmed.mismatches.push(Mismatch { wanted, found }),
                 }
             }
@@ -230,7 +267,7 @@ impl Registry {
         })
     }
 
-    fn question(&self, repository: &str, tag: &str) -> Question {
+    pub(crate) fn question(&self, repository: &str, tag: &str) -> Question {
         let place = format!("{}/{repository}", self.host);
         // The longest entry that is the host or a path above the repository, as containers-auth.json(5) has it.
         let fits = |entry: &str| {
@@ -255,7 +292,7 @@ impl Registry {
 }
 
 /// One question, which owns what it needs.
-struct Question {
+pub(crate) struct Question {
     host: String,
     clients: Vec<Client>,
     image: Reference,
@@ -263,48 +300,58 @@ struct Question {
 }
 
 async fn ask(question: Question) -> Result<Option<Digest>, RegistryError> {
-    let Question {
-        host,
-        clients,
-        image,
-        auth,
-    } = question;
-    let mut pause = PAUSE;
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let mut failed = None;
-        for client in &clients {
-            match client.fetch_manifest_digest(&image, &auth).await {
-                Ok(text) => return Ok(Digest::from_oci(&text).ok()),
-                Err(error) if is_absent(&error) => return Ok(None),
-                Err(error) => {
-                    // Over the first protocol that got an answer, that answer counts.
-                    let answered = !matches!(error, OciDistributionError::RequestError(_));
-                    failed = Some(error);
-                    if answered {
-                        break;
+    let answer = question.put(
+        |client: Client, image: Reference, auth: RegistryAuth| async move {
+            client.fetch_manifest_digest(&image, &auth).await
+        },
+    );
+    Ok(answer.await?.and_then(|text| Digest::from_oci(&text).ok()))
+}
+
+impl Question {
+    /// Asks until an answer counts; `None` where the registry says that there is no such thing.
+    pub(crate) async fn put<T, F>(
+        &self,
+        ask: impl Fn(Client, Reference, RegistryAuth) -> F,
+    ) -> Result<Option<T>, RegistryError>
+    where
+        F: Future<Output = Result<T, OciDistributionError>>,
+    {
+        let mut pause = PAUSE;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut failed = None;
+            for client in &self.clients {
+                match ask(client.clone(), self.image.clone(), self.auth.clone()).await {
+                    Ok(answer) => return Ok(Some(answer)),
+                    Err(error) if is_absent(&error) => return Ok(None),
+                    Err(error) => {
+                        // Over the first protocol that got an answer, that answer counts.
+                        let answered = !matches!(error, OciDistributionError::RequestError(_));
+                        failed = Some(error);
+                        if answered {
+                            break;
+                        }
                     }
                 }
             }
+            let Some(error) = failed else { return Ok(None) };
+            let (host, source) = (self.host.clone(), Box::new(error));
+            if is_refusal(&source) {
+                let repository = self.image.repository().to_owned();
+                return Err(RegistryError::Forbidden {
+                    host,
+                    repository,
+                    source,
+                });
+            }
+            if tries >= TRIES {
+                return Err(RegistryError::Unreachable { host, source });
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
         }
-        let Some(error) = failed else { return Ok(None) };
-        if is_refusal(&error) {
-            let repository = image.repository().to_owned();
-            return Err(RegistryError::Forbidden {
-                host,
-                repository,
-                source: Box::new(error),
-            });
-        }
-        if tries >= TRIES {
-            return Err(RegistryError::Unreachable {
-                host,
-                source: Box::new(error),
-            });
-        }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
     }
 }
 
