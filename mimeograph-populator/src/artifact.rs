@@ -7,6 +7,7 @@ use std::io::{self, Read as _};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use mimeograph_manifest::io::failpoint;
 use oci_client::client::{Config, ImageLayer};
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::{IMAGE_CONFIG_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciImageManifest};
@@ -92,6 +93,8 @@ impl Registry {
         let config = image_config(&layer);
         let mut manifest = OciImageManifest::build(std::slice::from_ref(&layer), &config, None);
         manifest.media_type = Some(OCI_IMAGE_MEDIA_TYPE.to_owned());
+        // Where the registry is not reached is another matter: a test may end us here, no more.
+        let _ = failpoint::reach("registry-put", repository);
         self.send(repository, tag, |client, image, auth| {
             let (layers, config, manifest) = ([layer.clone()], config.clone(), manifest.clone());
             async move {

@@ -115,7 +115,7 @@ impl Cache {
         for (blob, size) in &inventory.structure.blobs {
             let path = self.path(blob);
             if path.exists() && !(self.has(blob, *size)? && self.is_right(blob)?) {
-                fs::remove_file(&path)
+                disk::remove(&path)
                     .map_err(|source| DiskError::new(Action::Remove, &path, source))?;
                 removed += 1;
             }
@@ -192,7 +192,7 @@ impl Cache {
     /// Removes one blob.
     pub fn remove(&self, blob: &Digest) -> Result<(), DiskError> {
         let path = self.path(blob);
-        fs::remove_file(&path).map_err(|source| DiskError::new(Action::Remove, &path, source))
+        disk::remove(&path).map_err(|source| DiskError::new(Action::Remove, &path, source))
     }
 }
 

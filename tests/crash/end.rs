@@ -55,6 +55,11 @@ impl End {
         })
     }
 
+    /// The highest bundle that was loaded.
+    pub(crate) fn mark(&self) -> Option<u64> {
+        mark_of(&self.state)
+    }
+
     /// How many bundles have content.
     pub(crate) fn len(&self) -> usize {
         self.bundles.len()
@@ -155,6 +160,17 @@ fn content(store: &dyn Fetch, file: &File) -> Result<Option<Digest>, String> {
         }
         _ => Some(Digest::of(&bytes)),
     })
+}
+
+/// The highest bundle that was loaded, as the state has it now.
+pub(crate) fn mark(gap: &Gap) -> Option<u64> {
+    mark_of(&state(gap))
+}
+
+fn mark_of(state: &Value) -> Option<u64> {
+    let bundles = state["bundles"].as_object()?.iter();
+    let loaded = bundles.filter(|(_, one)| one["fate"] == "applied" && one["kind"] != "heartbeat");
+    loaded.filter_map(|(number, _)| number.parse().ok()).max()
 }
 
 fn state(gap: &Gap) -> Value {

@@ -9,12 +9,14 @@
     reason = "a test ends where it fails"
 )]
 
-mod bench;
 mod end;
 mod form;
 mod ground;
 mod matrix;
 mod oc_mirror;
+mod random;
 mod scenario;
 mod small_disk;
 mod sources;
+mod stream;
+mod v1;

@@ -38,12 +38,11 @@ impl Strike {
 
     /// Whether it can happen at a point: nothing on our side takes space where a program is started or a store asked.
     fn fits(self, point: &str) -> bool {
-        let ours = !point.starts_with("start ") && !point.starts_with("s3-");
-        let ends = point.starts_with("end ");
+        let is_of = |names: &[&str]| names.contains(&point.split(' ').next().unwrap_or_default());
         match self {
             Self::Kill => true,
-            Self::Eio => !ends,
-            Self::Enospc => ours && !ends,
+            Self::Eio => !is_of(&["end", "registry-put"]),
+            Self::Enospc => !is_of(&["end", "registry-put", "start", "s3-put", "s3-delete"]),
         }
     }
 }

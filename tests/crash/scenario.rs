@@ -6,7 +6,7 @@ use mimeograph_manifest::io::store::Fetch;
 use mimeograph_tests::gap::Gap;
 use mimeograph_tests::s3::S3Server;
 
-use crate::end::End;
+use crate::end::{End, mark};
 use crate::ground::{Ground, Side, ask_for, command, done, run};
 
 /// A run.
@@ -88,6 +88,12 @@ pub(crate) fn all() -> Vec<Scenario> {
             }
         }),
     ]
+}
+
+/// The one of this name.
+pub(crate) fn named(name: &str) -> Scenario {
+    let found = all().into_iter().find(|scenario| scenario.name == name);
+    found.unwrap_or_else(|| panic!("no scenario `{name}`"))
 }
 
 fn publish(gap: &Gap, images: u8) {
@@ -178,6 +184,22 @@ impl Laid {
             done(&run(gap, Side::Connected, &["run"]))?;
             done(&run(gap, Side::Disconnected, &["verify"]))?;
         }
-        End::of(gap, &*self.store(gap))
+        let end = End::of(gap, &*self.store(gap))?;
+        if self.scenario.side == Side::Disconnected {
+            self.survives_a_lost_volume(gap, &end)?;
+        }
+        Ok(end)
+    }
+
+    /// The second copy of the state knows what was applied.
+    fn survives_a_lost_volume(&self, gap: &Gap, end: &End) -> Result<(), String> {
+        let calls = gap.oc_mirror_calls();
+        fs::remove_dir_all(gap.path("disconnected/metadata")).unwrap();
+        let ran = run(gap, Side::Disconnected, &["run"]);
+        done(&ran)?;
+        if end.mark() != mark(gap) || gap.oc_mirror_calls() != calls {
+            return Err(format!("the second copy of the state is another: {ran}"));
+        }
+        Ok(())
     }
 }

@@ -56,6 +56,7 @@ fn sign(file: &mut File, path: &Path) -> io::Result<()> {
         std::process::id(),
         clock::now()
     );
+    failpoint::reach("resize", path)?;
     file.set_len(0)?;
     file.rewind()?;
     failpoint::write(path, holder.as_bytes(), |part, _| file.write_all(part))
