@@ -57,6 +57,8 @@ pub enum Extent {
     Everything,
     /// Everything that came after this one.
     Since(Sequence),
+    /// Everything that came after this one, which every enclave has applied by its own word.
+    Acknowledged(manifest::Link),
 }
 
 /// What came of a run.
@@ -504,6 +506,10 @@ impl Run<'_> {
             Extent::Everything => None,
             Extent::New => journal.content,
             Extent::Since(sequence) => Some(published.content(sequence)?),
+            Extent::Acknowledged(link) if published.content(link.sequence)? != link => {
+                return Err(HeadError::Fork(link.sequence).into());
+            }
+            Extent::Acknowledged(link) => Some(link),
         };
         let Some(content) = content else {
             return Ok((Base::Nothing, None));

@@ -8,6 +8,7 @@ use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::io::config::{Config, Operation};
 use mimeograph_manifest::io::console::{self, Front, Options, Report};
 use mimeograph_manifest::io::disk::{self, Lock};
+use mimeograph_manifest::io::keygen::keygen;
 use mimeograph_manifest::io::{interrupt, keys};
 use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Kind, Manifest};
@@ -15,10 +16,11 @@ use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::wish::named::Named;
 
+use crate::ack::ack;
+use crate::acknowledged::{self, Acknowledged};
 use crate::bundle::{Bundled, Extent, Request, bundle};
 use crate::check::check;
 use crate::diff;
-use crate::keygen::keygen;
 use crate::list;
 use crate::mirror::PartialRuns;
 use crate::plan;
@@ -47,6 +49,9 @@ enum Command {
         /// Make a bundle that holds everything that came after this one, and needs none between
         #[arg(long, value_name = "SEQUENCE")]
         since_sequence: Option<Sequence>,
+        /// The same, after the last bundle that all enclaves have applied, by their receipts
+        #[arg(long, conflicts_with_all = ["full", "since_sequence"])]
+        since_acknowledged: bool,
     },
     /// Say whether config, keys, oc-mirror, store, space and clock are fit; change nothing
     Check,
@@ -58,7 +63,13 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
-    /// List the published bundles
+    /// Record a receipt: which bundle an enclave has applied
+    Ack {
+        /// The file that its populator wrote, or `-` for standard input
+        #[arg(value_name = "RECEIPT")]
+        receipt: PathBuf,
+    },
+    /// List the published bundles, and which enclave is where
     List,
     /// Say what one bundle holds that another does not, by name and version
     Diff {
@@ -87,14 +98,19 @@ pub fn main() -> ExitCode {
         allow_partial: false,
         full: false,
         since_sequence: None,
+        since_acknowledged: false,
     }) {
         Command::Run {
             allow_partial,
             full,
             since_sequence,
+            since_acknowledged,
         } => run("run", &|front| {
             let extent = match since_sequence {
                 Some(sequence) => Extent::Since(sequence),
+                None if since_acknowledged => {
+                    Extent::Acknowledged(acknowledged::since(&front.config()?)?)
+                }
                 None if full => Extent::Everything,
                 None => Extent::New,
             };
@@ -107,7 +123,7 @@ pub fn main() -> ExitCode {
             plan::report(&front.config()?, &interrupt::watch()?)
         }),
         Command::Keygen { out } => run("keygen", &|_| {
-            let pair = keygen(&out)?;
+            let pair = keygen(&out, "signing")?;
             let text = format!(
                 "{} (keep it secret, give it to the bundler as `signing.keyFile`)\n{} (give it to every populator as `trust.keys`)\nkey id {}",
                 pair.private.display(),
@@ -116,9 +132,16 @@ pub fn main() -> ExitCode {
             );
             Ok(Report::new("done", text).with(&serde_json::json!({ "keyId": pair.id }))?)
         }),
-        Command::List => run("list", &|front| {
+        Command::Ack { receipt } => run("ack", &|front| {
+            let config = front.config()?;
             let store = front.location()?.open_to_read()?;
-            let (rows, table) = list::list(&*store, &own_key(&front.config()?)?)?;
+            ack(&config, &*store, &own_key(&config)?, &receipt)
+        }),
+        Command::List => run("list", &|front| {
+            let config = front.config()?;
+            let store = front.location()?.open_to_read()?;
+            let acknowledged = Acknowledged::read(&config.artefacts.metadata_dir)?;
+            let (rows, table) = list::list(&*store, &own_key(&config)?, acknowledged.as_ref())?;
             Ok(Report::new("done", table).with(&rows)?)
         }),
         Command::Diff { before, after } => run("diff", &|front| {

@@ -13,6 +13,7 @@ pub mod layout;
 pub mod limits;
 pub mod manifest;
 pub mod name;
+pub mod receipt;
 pub mod release;
 pub mod signed;
 pub mod state;

@@ -62,6 +62,8 @@ pub const NUMBER: u64 = (1 << 53) - 1;
 pub const STATE_SIZE: u64 = 512 << 20;
 /// Largest copy of the populator's state as it is stored, compressed, in bytes.
 pub const STATE_STORED_SIZE: u64 = 256 << 20;
+/// Longest receipt, in bytes.
+pub const RECEIPT_SIZE: u64 = 4096;
 /// Largest configuration file, in bytes.
 pub const CONFIG_SIZE: u64 = 1 << 20;
 /// Largest key file, in bytes.

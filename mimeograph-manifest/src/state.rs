@@ -126,6 +126,14 @@ impl Fault for StateError {
             _ => ErrorId::StateDamaged,
         }
     }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Newer(_) => Some("upgrade this program".into()),
+            Self::Untrusted { source, .. } => source.hint(),
+            _ => None,
+        }
+    }
 }
 
 impl Document {

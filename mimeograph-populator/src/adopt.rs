@@ -34,11 +34,6 @@ pub fn adopt(
     if manifest.kind == Kind::Heartbeat {
         return Err(LedgerError::NoContent(sequence).into());
     }
-    ledger.check(
-        config.trust.stream.as_ref(),
-        config.upkeep,
-        std::slice::from_ref(&manifest),
-    )?;
     let copies = Copies::open(config)?;
     let known = match &copies {
         Some(copies) => match copies.read(&manifest.stream, trusted)? {
@@ -54,6 +49,11 @@ pub fn adopt(
         }
         .into());
     }
+    ledger.check(
+        config.trust.stream.as_ref(),
+        config.upkeep,
+        std::slice::from_ref(&manifest),
+    )?;
     let file = manifest.files(Role::Inventory).next();
     let file = file.ok_or(LedgerError::NoContent(sequence))?;
     let inventory_bytes = fetched::small_file(store, file)?;

@@ -11,10 +11,9 @@ use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::oc_mirror::environment;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::manifest::{Manifest, Role};
+use mimeograph_manifest::manifest::Role;
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::release::ReleaseKeys;
-use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::wish::named::Named;
 use serde::Serialize;
 
@@ -24,7 +23,7 @@ use crate::deliver;
 use crate::fetch::Pace;
 use crate::ledger::{Fate, Ledger};
 use crate::load::{Loaded, Loader};
-use crate::registry::Wanted;
+use crate::origin;
 use crate::verified::{Previewed, Purpose, VerifiedBundle, staged};
 
 /// What is needed to follow a course.
@@ -60,15 +59,6 @@ pub struct Applied {
     pub resources: Option<PathBuf>,
     /// What of them is kept apart, because it would mislead a cluster.
     pub kept_apart: Vec<String>,
-}
-
-/// What a load came to, for those who remember it.
-#[derive(Debug)]
-pub(crate) struct Done {
-    pub applied: Applied,
-    pub manifest: Verified<Manifest>,
-    pub inventory: Vec<u8>,
-    pub destinations: Vec<Wanted>,
 }
 
 /// A course that went no further, and the bundle that it was about.
@@ -114,7 +104,7 @@ impl Fault for OtherVersion {
 
 impl Applier<'_> {
     /// Does all of it. What went into the cache is recorded at once, what was loaded once it is confirmed.
-    pub(crate) fn follow(&self, course: Course, ledger: &mut Ledger) -> Result<Done, HeldUp> {
+    pub(crate) fn follow(&self, course: Course, ledger: &mut Ledger) -> Result<Applied, HeldUp> {
         let last = course.load.sequence;
         let mut steps = course.steps();
         let mut merged = Vec::new();
@@ -130,9 +120,9 @@ impl Applier<'_> {
         };
         let turn = steps.load().ok_or(NotMerged).map_err(Failure::from);
         let loaded = turn.and_then(|turn| self.load(turn, ledger));
-        let mut done = loaded.map_err(held_up)?;
-        done.applied.merged = merged;
-        Ok(done)
+        let mut applied = loaded.map_err(held_up)?;
+        applied.merged = merged;
+        Ok(applied)
     }
 
     /// Gives the cache the verified blobs of a bundle.
@@ -158,7 +148,7 @@ impl Applier<'_> {
         Ok(inventory)
     }
 
-    fn load(&self, turn: Turn, ledger: &mut Ledger) -> Result<Done, Failure> {
+    fn load(&self, turn: Turn, ledger: &mut Ledger) -> Result<Applied, Failure> {
         let verified = turn.manifest().clone();
         let preview = self.preview(turn)?;
         deliver::check_local_dir(preview.manifest(), &self.config.mirror.local_dir)?;
@@ -186,17 +176,14 @@ impl Applier<'_> {
         ledger.write(self.metadata)?;
         let result = self.front.stage("load", || loader.load(&bundle))?;
         self.note(&bundle, &oc_mirror, &result);
+        // What the second copy will be told is written first: told too much, it only asks the target again.
+        let inventory = bundle.inventory_bytes();
+        origin::remember(self.metadata, &verified, inventory, &result.confirmed)?;
         ledger.apply(&verified);
         ledger.write(self.metadata)?;
-        let inventory = bundle.inventory_bytes().to_vec();
         let applied = Applied::of(&bundle, &result);
         bundle.discard();
-        Ok(Done {
-            applied,
-            manifest: verified,
-            inventory,
-            destinations: result.confirmed,
-        })
+        Ok(applied)
     }
 
     fn preview(&self, turn: Turn) -> Result<Previewed, Failure> {

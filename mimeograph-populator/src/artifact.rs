@@ -51,9 +51,9 @@ impl Registry {
             Some(None) => return Ok(strange("its manifest is damaged")),
             Some(Some((bytes, _))) => serde_json::from_slice::<OciImageManifest>(&bytes),
         };
-        let layer = match manifest.as_ref().map(|manifest| manifest.layers.as_slice()) {
-            Ok([layer]) => layer,
-            _ => return Ok(strange("it is not an image of one layer")),
+        let layers = manifest.as_ref().map(|manifest| manifest.layers.as_slice());
+        let Ok([layer]) = layers else {
+            return Ok(strange("it is not an image of one layer"));
         };
         let limit = limit.saturating_add(AROUND);
         if u64::try_from(layer.size).is_ok_and(|size| size > limit) {
@@ -146,22 +146,22 @@ impl Registry {
         &self,
         repository: &str,
         tag: &str,
-        send: impl Fn(Client, Reference, RegistryAuth) -> F,
+        sending: impl Fn(Client, Reference, RegistryAuth) -> F,
     ) -> Result<(), RegistryError>
     where
         F: Future<Output = Result<(), OciDistributionError>>,
     {
         let question = self.question(repository, tag);
-        let sent = question.put(|client, image, auth| {
-            let sent = send(client, image, auth);
+        let answer = question.put(|client, image, auth| {
+            let answer = sending(client, image, auth);
             async {
-                match sent.await {
+                match answer.await {
                     Err(error) if is_final(&error) => Ok(Err(error)),
                     other => other.map(Ok),
                 }
             }
         });
-        match self.wait(sent)? {
+        match self.wait(answer)? {
             Some(Err(error)) => Err(self.refused(repository, error)),
             Some(Ok(())) | None => Ok(()),
         }

@@ -86,11 +86,7 @@ impl Fault for CopyError {
             Self::NoFolder(_) => ErrorId::InputMissing,
             Self::Disk(error) => error.id(),
             Self::Registry { source, .. } => source.id(),
-            Self::Document {
-                source: StateError::Newer(_),
-                ..
-            } => ErrorId::TooNew,
-            Self::Document { .. } => ErrorId::StateDamaged,
+            Self::Document { source, .. } => source.id(),
         }
     }
 
@@ -105,8 +101,7 @@ impl Fault for CopyError {
                     .into(),
             ),
             Self::Registry { source, .. } => source.hint(),
-            Self::Document { source: StateError::Newer(_), .. } => Some("upgrade this program".into()),
-            Self::Document { .. } => None,
+            Self::Document { source, .. } => source.hint(),
         }
     }
 }

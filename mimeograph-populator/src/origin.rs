@@ -18,11 +18,10 @@ use mimeograph_manifest::name::{Sequence, StreamId};
 use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::wish::Wish;
 
-use crate::apply::Done;
 use crate::cache::Cache;
 use crate::copy::{Copies, Document, Found, VerifiedCopy};
 use crate::ledger::{Fate, Ledger, LedgerError};
-use crate::registry::Registry;
+use crate::registry::{Registry, Wanted};
 
 /// Destinations asked at once.
 const ASKED_AT_ONCE: usize = 8;
@@ -336,9 +335,13 @@ pub(crate) fn check_writable(config: &Config) -> Result<(), Failure> {
 }
 
 /// Keeps what the second copy is to be told of a bundle that was applied.
-pub(crate) fn remember(metadata: &Path, done: &Done) -> Result<(), Failure> {
-    let destinations = done.destinations.clone();
-    let document = Document::new(&done.manifest, &done.inventory, None, destinations)?;
+pub(crate) fn remember(
+    metadata: &Path,
+    manifest: &Verified<Manifest>,
+    inventory: &[u8],
+    destinations: &[Wanted],
+) -> Result<(), Failure> {
+    let document = Document::new(manifest, inventory, None, destinations.to_vec())?;
     keep(metadata, &document)
 }
 

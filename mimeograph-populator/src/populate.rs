@@ -245,9 +245,8 @@ impl Run<'_> {
             tell(&course);
             origin::check_writable(self.request.config)?;
             match applier.follow(course, ledger) {
-                Ok(done) => {
-                    origin::remember(&self.metadata, &done)?;
-                    populated.applied.push(done.applied);
+                Ok(bundle) => {
+                    populated.applied.push(bundle);
                     if self.request.asked != Asked::Newest {
                         break;
                     }
@@ -337,7 +336,7 @@ impl Run<'_> {
         let now = clock::now();
         let since = *ledger.waiting.entry(sequence).or_insert(now);
         ledger.write(&self.metadata)?;
-        if now.since(since) > self.request.config.trust.wait_at_most.signed() {
+        if now.since(since) >= self.request.config.trust.wait_at_most.signed() {
             return Err(Stale { sequence, because }.into());
         }
         tracing::info!(%sequence, "waiting: {because}");

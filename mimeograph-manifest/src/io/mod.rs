@@ -10,6 +10,7 @@ pub mod failpoint;
 pub mod fetched;
 pub mod imageset;
 pub mod interrupt;
+pub mod keygen;
 pub mod keys;
 pub mod listing;
 pub mod location;

@@ -96,10 +96,10 @@ fn a_folder_that_we_may_not_write_to_is_named_and_nothing_is_published() {
         } else {
             &lab.programs().populator
         };
-        let before = (names(&lab.path("store")), lab.target.snapshot());
+        let before = (names(&lab.path("store")), lab.target.tags());
         let ran = run(as_user(NOBODY, &lab.command(program, side, &["run"])));
         refused(&ran, status, id, &[folder, "check"]);
-        assert_eq!((names(&lab.path("store")), lab.target.snapshot()), before);
+        assert_eq!((names(&lab.path("store")), lab.target.tags()), before);
     }
 }
 

@@ -1,7 +1,9 @@
 //! Whatever `oc-mirror` does, and whenever anything dies: no failure looks like success, and nothing that
 //! `oc-mirror` recorded as shipped is lost.
 
+mod catching_up;
 mod generations;
+mod origin;
 mod outcomes;
 mod resume;
 mod signals;

@@ -154,9 +154,8 @@ impl Front {
         if let Some(failure) = self.print(&summary, report.as_ref()) {
             summary = self.summarise(command, Err(failure)).0;
         }
-        // clap has printed what it has to say, with more than fits into a line.
-        let told =
-            summary.error_id == Some(ErrorId::Usage) && self.options.log_format == LogFormat::Text;
+        // Before there is a command, clap has printed what it has to say, with more than fits into a line.
+        let told = command.is_empty() && self.options.log_format == LogFormat::Text;
         if summary.error_id.is_some() && !told {
             self.complain(&summary);
         }
