@@ -194,9 +194,8 @@ fn kept(gap: &Gap) -> Result<BTreeMap<String, Option<Digest>>, String> {
     let mut kept = BTreeMap::new();
     for path in files(&folder) {
         let name = path.strip_prefix(&folder).unwrap_or(&path);
-        let names_a_host = name.starts_with("resources");
-        let differs = names_a_host || name == Path::new("lock") || name == Path::new("state.json");
-        let digest = match differs {
+        let of_its_own = ["lock", "state.json", "state-copy"].map(Path::new);
+        let digest = match name.starts_with("resources") || of_its_own.contains(&name) {
             true => None,
             false => Some(Digest::of(&fs::read(&path).map_err(text)?)),
         };

@@ -17,10 +17,17 @@ impl Form {
     /// As `MIMEOGRAPH_CRASH` has it.
     pub(crate) fn asked_for() -> Self {
         match std::env::var("MIMEOGRAPH_CRASH").as_deref() {
-            Ok("full") => Self::Full,
+            Ok(form) if form == "full" || form.starts_with("full:") => Self::Full,
             Err(_) | Ok("") => Self::Short,
-            Ok(other) => panic!("MIMEOGRAPH_CRASH is `full` or not there, not `{other}`"),
+            Ok(other) => panic!("MIMEOGRAPH_CRASH is `full`, `full:SCENARIO` or not there, not `{other}`"),
         }
+    }
+
+    /// Whether a scenario is asked for: all are, unless one is named.
+    pub(crate) fn names(scenario: &str) -> bool {
+        let form = std::env::var("MIMEOGRAPH_CRASH").unwrap_or_default();
+        let named = form.strip_prefix("full:").unwrap_or_default();
+        scenario.contains(named)
     }
 
     /// All of `cases`, or `few` of them: spread over all, and always the last.

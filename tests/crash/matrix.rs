@@ -65,7 +65,7 @@ struct Case<'a> {
 #[test]
 fn a_run_that_is_killed_anywhere_and_run_again_ends_as_an_undisturbed_one() {
     let kills = struck(&[Strike::Kill]);
-    if Form::asked_for() == Form::Full {
+    if std::env::var("MIMEOGRAPH_CRASH").as_deref() == Ok("full") {
         assert!(kills >= KILLS, "{kills} kills");
     }
 }
@@ -79,11 +79,12 @@ fn a_step_that_fails_is_named_leaves_nothing_half_done_and_is_done_by_the_next_r
 fn struck(strikes: &[Strike]) -> usize {
     let (form, begun) = (Form::asked_for(), Instant::now());
     let mut number = 0;
-    for scenario in all() {
+    for scenario in all().into_iter().filter(|one| Form::names(one.name)) {
         let measured = measure(scenario.lay_out());
         let mut cases = Vec::new();
         for strike in strikes {
             let points = measured.points.iter().enumerate();
+            let points = points.filter(|(_, point)| measured.laid.is_of_interest(point));
             let fitting = points.filter(|(_, point)| strike.fits(point));
             let fitting = fitting.map(|(place, _)| Case {
                 of: &measured,

@@ -160,6 +160,11 @@ impl Laid {
         gap
     }
 
+    /// Whether a point is worth a strike: over S3 those are that the other scenarios do not have.
+    pub(crate) fn is_of_interest(&self, point: &str) -> bool {
+        self.server.is_none() || point.starts_with("s3-")
+    }
+
     /// The run.
     pub(crate) fn command(&self, gap: &Gap) -> std::process::Command {
         command(gap, self.scenario.side, self.scenario.arguments)

@@ -10,7 +10,6 @@ mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use proptest::prelude::*;
 use proptest::test_runner::{
     Config, FileFailurePersistence, RngAlgorithm, RngSeed, TestCaseError, TestRunner,
 };

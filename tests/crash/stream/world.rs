@@ -9,14 +9,14 @@ use mimeograph_manifest::failure::ErrorId;
 use mimeograph_manifest::inventory::Inventory;
 use mimeograph_manifest::io::dir::DirStore;
 use mimeograph_manifest::io::fetched;
-use mimeograph_manifest::manifest::{Kind, Manifest, Role};
+use mimeograph_manifest::manifest::{Manifest, Role};
 use mimeograph_manifest::signed::Verified;
 use mimeograph_tests::gap::{Gap, Ran, copy_folder};
 use serde_json::Value;
 
 use super::step::{Extent, Object, Step, Volume, Writer};
 use crate::end::{self, files, manifests, nothing_half_written};
-use crate::ground::{Ground, Side, command, done, layer, run};
+use crate::ground::{Ground, Side, done, layer, run};
 
 /// Images that an image set may ask for.
 const MOST: u8 = 4;
