@@ -5,34 +5,39 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many of the cases are run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// A few of each.
     Short,
     /// All.
     Full,
+    /// All of the scenarios whose names hold this.
+    FullOf(String),
 }
 
 impl Form {
-    /// As `MIMEOGRAPH_CRASH` has it.
+    /// As `MIMEOGRAPH_CRASH` has it: `full`, or `full:` and part of a name.
     pub(crate) fn asked_for() -> Self {
-        match std::env::var("MIMEOGRAPH_CRASH").as_deref() {
-            Ok(form) if form == "full" || form.starts_with("full:") => Self::Full,
-            Err(_) | Ok("") => Self::Short,
-            Ok(other) => panic!("MIMEOGRAPH_CRASH is `full`, `full:SCENARIO` or not there, not `{other}`"),
+        let form = std::env::var("MIMEOGRAPH_CRASH").unwrap_or_default();
+        match form.split_once(':') {
+            None if form.is_empty() => Self::Short,
+            None if form == "full" => Self::Full,
+            Some(("full", part)) => Self::FullOf(part.to_owned()),
+            _ => panic!("MIMEOGRAPH_CRASH is `full`, `full:SCENARIO` or not there, not `{form}`"),
         }
     }
 
-    /// Whether a scenario is asked for: all are, unless one is named.
-    pub(crate) fn names(scenario: &str) -> bool {
-        let form = std::env::var("MIMEOGRAPH_CRASH").unwrap_or_default();
-        let named = form.strip_prefix("full:").unwrap_or_default();
-        scenario.contains(named)
+    /// Whether a scenario is run.
+    pub(crate) fn names(&self, scenario: &str) -> bool {
+        match self {
+            Self::FullOf(part) => scenario.contains(part.as_str()),
+            Self::Short | Self::Full => true,
+        }
     }
 
     /// All of `cases`, or `few` of them: spread over all, and always the last.
-    pub(crate) fn choose<T>(self, mut cases: Vec<T>, few: usize) -> Vec<T> {
-        if self == Self::Full || cases.len() <= few {
+    pub(crate) fn choose<T>(&self, mut cases: Vec<T>, few: usize) -> Vec<T> {
+        if *self != Self::Short || cases.len() <= few {
             return cases;
         }
         let (all, mut number) = (cases.len(), 0);
@@ -42,6 +47,15 @@ impl Form {
         });
         cases
     }
+}
+
+/// Does `work` for everything, all at once.
+pub(crate) fn gather<T: Send, R: Send>(all: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = all.into_iter().map(|one| scope.spawn(|| work(one))).collect();
+        let results = workers.into_iter().map(|worker| worker.join());
+        results.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
 }
 
 /// Does `work` for every case, several at once, since each waits for disks and other programs most of its time.

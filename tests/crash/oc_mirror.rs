@@ -2,8 +2,8 @@
 
 use mimeograph_tests::wrap;
 
-use crate::end::nothing_half_written;
-use crate::form::at_once;
+use crate::end::{End, nothing_half_written};
+use crate::form::{at_once, gather};
 use crate::ground::{Side, done, drop_copy};
 use crate::scenario::{self, Laid};
 
@@ -24,26 +24,28 @@ const DISCONNECTED: [&str; 4] = [
 #[test]
 fn an_oc_mirror_that_dies_at_work_alone_or_with_us_costs_nothing() {
     let names = ["full", "delta", "populate full", "populate delta", "catch up"];
-    let laid = names.map(|name| scenario::named(name).lay_out());
+    let laid = gather(names.into(), |name| {
+        let laid = scenario::named(name).lay_out();
+        let undisturbed = laid.again();
+        done(&wrap::run(laid.command(&undisturbed)).unwrap()).unwrap();
+        let end = laid.end(&undisturbed).unwrap();
+        drop_copy(undisturbed);
+        (laid, end)
+    });
     let mut cases = Vec::new();
-    for laid in &laid {
+    for (laid, end) in &laid {
         let misdeeds = match laid.scenario.side {
             Side::Connected => CONNECTED,
             Side::Disconnected => DISCONNECTED,
         };
-        cases.extend(misdeeds.map(|misdeed| (laid, misdeed)));
+        cases.extend(misdeeds.map(|misdeed| (laid, end, misdeed)));
     }
-    at_once(&cases, |(laid, misdeed)| {
-        dies(laid, misdeed).map_err(|why| format!("{}, {misdeed}: {why}", laid.scenario.name))
+    at_once(&cases, |(laid, end, misdeed)| {
+        dies(laid, end, misdeed).map_err(|why| format!("{}, {misdeed}: {why}", laid.scenario.name))
     });
 }
 
-fn dies(laid: &Laid, misdeed: &str) -> Result<(), String> {
-    let undisturbed = laid.again();
-    done(&wrap::run(laid.command(&undisturbed)).unwrap())?;
-    let expected = laid.end(&undisturbed)?;
-    drop_copy(undisturbed);
-
+fn dies(laid: &Laid, expected: &End, misdeed: &str) -> Result<(), String> {
     let gap = laid.again();
     let play = format!("VERSION=5.2\nMISBEHAVE={misdeed}\n");
     gap.play(&play).unwrap();
@@ -56,7 +58,7 @@ fn dies(laid: &Laid, misdeed: &str) -> Result<(), String> {
     gap.play("VERSION=5.2\n").unwrap();
     done(&wrap::run(laid.command(&gap)).unwrap())?;
     laid.end(&gap)?
-        .differs_from(&expected)
+        .differs_from(expected)
         .map_err(|why| format!("{why}\nafter {ran}"))?;
     drop_copy(gap);
     Ok(())

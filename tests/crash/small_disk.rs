@@ -5,7 +5,7 @@ use std::path::Path;
 use mimeograph_tests::wrap::{self, on_a_small_disk};
 
 use crate::end::{End, files, nothing_half_written};
-use crate::form::{Form, at_once};
+use crate::form::{Form, at_once, gather};
 use crate::ground::{done, drop_copy};
 use crate::scenario::{self, Laid};
 
@@ -33,7 +33,8 @@ struct Disk {
 
 #[test]
 fn a_disk_that_is_full_is_called_that_and_the_next_run_with_space_ends_as_it_should() {
-    let disks = DISKS.map(|(scenario, folder)| measure(scenario::named(scenario).lay_out(), folder));
+    let lay_out = |(scenario, folder)| measure(scenario::named(scenario).lay_out(), folder);
+    let disks = gather(DISKS.into(), lay_out);
     let mut cases = Vec::new();
     for disk in &disks {
         let (before, after) = disk.pages;

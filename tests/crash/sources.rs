@@ -45,8 +45,7 @@ const CHANGES: &[&str] = &[
 const APART: &[&str] = &[
     "failpoint/strike.rs",
     "console/termination.rs",
-    "mimeograph-bundler/src/keygen.rs",
-    "io/keys.rs",
+    "keygen.rs",
     "io/checks.rs",
 ];
 
