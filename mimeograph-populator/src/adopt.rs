@@ -13,8 +13,10 @@ use mimeograph_manifest::manifest::{Kind, Link, Role};
 
 use crate::cache::Cache;
 use crate::copy::{Copies, Document, Found};
+use crate::known::Known;
 use crate::ledger::{Adopted, Ledger, LedgerError};
-use crate::origin::{self, Known, OriginError};
+use crate::origin::{self, OriginError};
+use crate::told;
 
 /// Takes a bundle of the store for applied, without loading it. The caller holds the lock.
 pub fn adopt(
@@ -71,9 +73,9 @@ pub fn adopt(
     ledger.floor = None;
     ledger.copied = None;
     let document = Document::new(&manifest, &inventory_bytes, None, Vec::new())?;
-    origin::keep(metadata, &document)?;
+    told::keep(metadata, &document)?;
     ledger.write(metadata)?;
-    origin::tell(config, metadata, &[], &mut ledger)?;
+    told::tell(config, metadata, &[], &mut ledger)?;
     tracing::warn!(
         "bundle {sequence} ({sha256}) counts as applied from now on, because a person said so; the target was not asked"
     );

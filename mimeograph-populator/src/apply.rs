@@ -23,7 +23,9 @@ use crate::deliver;
 use crate::fetch::Pace;
 use crate::ledger::{Fate, Ledger};
 use crate::load::{Loaded, Loader};
-use crate::origin;
+use crate::merge::merge;
+use crate::placed;
+use crate::told;
 use crate::verified::{Previewed, Purpose, VerifiedBundle, staged};
 
 /// What is needed to follow a course.
@@ -131,7 +133,7 @@ impl Applier<'_> {
         let preview = self.preview(turn)?;
         let bundle = self.fetch(preview, Purpose::Merge)?;
         self.deliver(&bundle, Role::Extra)?;
-        let taken = self.front.stage("merge", || self.cache.take(&bundle))?;
+        let taken = self.front.stage("merge", || merge(&bundle, self.cache))?;
         tracing::info!(
             "bundle {}: {} blobs ({} bytes) are in `oc-mirror`'s cache",
             manifest.sequence,
@@ -139,9 +141,11 @@ impl Applier<'_> {
             taken.bytes
         );
         Ledger::keep_inventory(self.metadata, manifest.sequence, bundle.inventory_bytes())?;
-        if !ledger.has(Some(manifest.link())) {
-            ledger.accept(&manifest, Fate::Merged);
-        }
+        // What was applied stays applied; what it builds on counts from now on, not what stood for that.
+        let came = ledger.has(Some(manifest.link()));
+        let known = ledger.bundles.get(&manifest.sequence).filter(|_| came);
+        let fate = known.map_or(Fate::Merged, |known| known.fate);
+        ledger.accept(&manifest, fate);
         ledger.write(self.metadata)?;
         let inventory = bundle.inventory().clone();
         bundle.discard();
@@ -178,7 +182,8 @@ impl Applier<'_> {
         self.note(&bundle, &oc_mirror, &result);
         // What the second copy will be told is written first: told too much, it only asks the target again.
         let inventory = bundle.inventory_bytes();
-        origin::remember(self.metadata, &verified, inventory, &result.confirmed)?;
+        told::remember(self.metadata, &verified, inventory, &result.confirmed)?;
+        placed::record(self.metadata, &verified, &result.confirmed)?;
         ledger.apply(&verified);
         ledger.write(self.metadata)?;
         let applied = Applied::of(&bundle, &result);

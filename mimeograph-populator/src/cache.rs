@@ -1,10 +1,10 @@
-//! `oc-mirror`'s cache on this side: which blobs it holds, and giving it those of verified bundles.
+//! `oc-mirror`'s cache on this side: which blobs it holds.
 //!
 //! A delta is no more than what is new, so all that came before must lie here (contract §4.2). A blob is there if it has the
 //! right size, an image manifest if its bytes are right; a killed `oc-mirror` leaves short blobs under their final names.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek as _, SeekFrom};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::digest::{Digest, Hasher};
@@ -14,8 +14,6 @@ use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::disk::{self, Action, DiskError, Draft};
 use mimeograph_manifest::io::oc_mirror::residue;
 use mimeograph_manifest::limits;
-
-use crate::verified::VerifiedBundle;
 
 /// Where `oc-mirror`'s cache is.
 #[derive(Clone, Debug)]
@@ -27,21 +25,12 @@ pub struct Cache {
 /// A blob was changed between its verification and now.
 #[derive(Debug, thiserror::Error)]
 #[error("blob {0} was changed while it was put into the cache")]
-struct Changed(Digest);
+pub(crate) struct Changed(pub Digest);
 
 impl Fault for Changed {
     fn id(&self) -> ErrorId {
         ErrorId::ArchiveDamaged
     }
-}
-
-/// What was put into the cache.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
-    /// Blobs.
-    pub blobs: u64,
-    /// Their bytes.
-    pub bytes: u64,
 }
 
 impl Cache {
@@ -109,39 +98,23 @@ impl Cache {
         Ok(self.lacking(inventory)?.is_empty())
     }
 
-    /// Hashes what a load that did not end cleanly could have written, and removes what is not right; tells how much.
-    pub fn scrub(&self, inventory: &Inventory) -> Result<u64, DiskError> {
+    /// Hashes what a load that did not end cleanly could have written (all, where that is not known), and removes what is
+    /// not right; tells how much.
+    pub fn scrub(&self, inventory: Option<&Inventory>) -> Result<u64, DiskError> {
+        let could_have_been =
+            |blob: &Digest| inventory.is_none_or(|one| one.structure.blobs.contains_key(blob));
         let mut removed = 0;
-        for (blob, size) in &inventory.structure.blobs {
-            let path = self.path(blob);
-            if path.exists() && !(self.has(blob, *size)? && self.is_right(blob)?) {
-                disk::remove(&path)
-                    .map_err(|source| DiskError::new(Action::Remove, &path, source))?;
+        for (blob, _) in self.list()? {
+            if could_have_been(&blob) && !self.is_right(&blob)? {
+                self.remove(&blob)?;
                 removed += 1;
             }
         }
         Ok(removed)
     }
 
-    /// Gives the cache the blobs of a verified bundle that it lacks, each in one step.
-    pub fn take(&self, bundle: &VerifiedBundle) -> Result<Taken, Failure> {
-        let mut taken = Taken::default();
-        let mut archives = bundle.open_archives()?;
-        for (blob, size) in self.lacking(bundle.inventory())? {
-            let (archive, at) = bundle.place(&blob).ok_or(Changed(blob))?;
-            let archive = &mut archives[archive];
-            let path = self.path(&blob);
-            archive
-                .seek(SeekFrom::Start(at))
-                .map_err(|source| DiskError::new(Action::Read, &path, source))?;
-            self.put(&blob, archive.take(size))?;
-            taken.blobs += 1;
-            taken.bytes += size;
-        }
-        Ok(taken)
-    }
-
-    fn put(&self, blob: &Digest, mut from: impl Read) -> Result<(), Failure> {
+    /// Writes a blob, in one step, after hashing all of it.
+    pub(crate) fn put(&self, blob: &Digest, mut from: impl Read) -> Result<(), Failure> {
         let path = self.path(blob);
         disk::create_folder(path.parent().unwrap_or(&self.blobs), 0o755)?;
         let mut draft = Draft::beside(&path, 0o644)?;

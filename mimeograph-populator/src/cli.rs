@@ -1,6 +1,6 @@
 //! The command line of the populator.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +9,7 @@ use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::io::config::{Config, Operation};
 use mimeograph_manifest::io::console::{self, Front, Options, Report};
 use mimeograph_manifest::io::disk::{self, Lock};
+use mimeograph_manifest::io::keygen::keygen;
 use mimeograph_manifest::io::{interrupt, keys};
 use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Link, Role};
@@ -24,6 +25,7 @@ use crate::list;
 use crate::origin::Start;
 use crate::plan;
 use crate::populate::{Populated, Request, populate};
+use crate::retired;
 use crate::trim;
 use crate::unpack::{Unpack, unpack};
 use crate::verify::{Side, verify};
@@ -59,6 +61,18 @@ enum Command {
         /// Remove what nothing needs any more
         #[arg(long)]
         trim: bool,
+    },
+    /// List tags in the target that no applied inventory names any more; delete nothing
+    Retired {
+        /// Write a delete configuration for `oc-mirror delete` to this file, which does not exist yet
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Make a pair of keys for receipts
+    Keygen {
+        /// The directory to write receipt.pem and receipt.pub.pem to
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
     },
     /// Check everything that lies in a store or on a drive; change nothing
     Verify {
@@ -209,6 +223,11 @@ pub fn main() -> ExitCode {
                 trim::report(&front.config()?)
             }
         }),
+        Command::Retired { to } => run("retired", &|front| {
+            let (config, _lock) = locked(front)?;
+            retired::retired(&config, to.as_deref())
+        }),
+        Command::Keygen { out } => run("keygen", &|_| new_keys(&out)),
         Command::Check => run("check", &|front| {
             check(&front.config()?, front.location()).report()
         }),
@@ -262,6 +281,18 @@ pub fn main() -> ExitCode {
                 .with(&serde_json::json!({ "requires": manifest.requires }))?)
         }),
     }
+}
+
+/// A pair of keys for receipts.
+fn new_keys(folder: &Path) -> Result<Report, Failure> {
+    let pair = keygen(folder, "receipt")?;
+    let text = format!(
+        "{} (keep it secret, name it as `receipts.keyFile`)\n{} (give it to the bundler as `receipts.trustedKeys`)\nkey id {}",
+        pair.private.display(),
+        pair.public.display(),
+        pair.id
+    );
+    Ok(Report::new("done", text).with(&serde_json::json!({ "keyId": pair.id }))?)
 }
 
 /// What was accepted here; an officer's laptop has no state.
@@ -335,6 +366,9 @@ fn report(populated: &Populated, config: &Config) -> Result<Report, Failure> {
             "waiting for bundle {}: {}",
             waiting.sequence, waiting.because
         ));
+    }
+    if let Some(receipt) = &populated.receipt {
+        lines.push(format!("the receipt is in {}", receipt.display()));
     }
     let outcome = match (populated.waiting.is_some(), populated.applied.is_empty()) {
         (true, _) => "waiting",

@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
 use mimeograph_manifest::io::config::{Config, StateCopy};
@@ -31,7 +32,7 @@ pub enum Copies {
     /// In the target registry.
     Registry {
         /// The registry.
-        registry: Registry,
+        registry: Arc<Registry>,
         /// The repository, without the host.
         repository: String,
     },
@@ -123,12 +124,23 @@ impl Copies {
     pub fn open(config: &Config) -> Result<Option<Self>, Failure> {
         Ok(match &config.state.copy {
             StateCopy::Registry => Some(Self::Registry {
-                registry: Registry::of(config)?,
+                registry: Arc::new(Registry::of(config)?),
                 repository: repository_in(config.target()?.namespace()),
             }),
             StateCopy::Folder(folder) => Some(Self::Folder(folder.to_path_buf())),
             StateCopy::None => None,
         })
+    }
+
+    /// Those of another namespace of the same registry; a folder has none.
+    pub fn in_namespace(&self, namespace: &str) -> Option<Self> {
+        match self {
+            Self::Registry { registry, .. } => Some(Self::Registry {
+                registry: Arc::clone(registry),
+                repository: repository_in(namespace),
+            }),
+            Self::Folder(_) => None,
+        }
     }
 
     /// What is there for a stream, judged by `trusted`.

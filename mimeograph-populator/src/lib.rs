@@ -12,7 +12,7 @@
 //!        |             hash; every archive read to its end, compared with the signed inventory, and judged
 //!        v
 //!  VerifiedBundle
-//!        |  cache      older ones give their blobs to oc-mirror's cache
+//!        |  merge      older ones give their blobs to oc-mirror's cache
 //!        |  load       oc-mirror, disk to mirror, in a folder that holds this and nothing else;
 //!        |             judged; every destination asked for its signed digest
 //!        v
@@ -36,21 +36,29 @@ pub mod verified;
 
 mod deliver;
 
-mod cache;
+mod merge;
 
 mod load;
 
 mod resources;
 
+mod placed;
+
+mod receipt;
+
 // what holds them together, and what they stand on
 mod apply;
 pub mod artifact;
+mod cache;
 pub mod copy;
+mod known;
+mod late;
 mod oc_mirror;
 pub mod populate;
 mod read;
 pub mod registries;
 pub mod registry;
+mod told;
 
 // the other commands
 mod adopt;
@@ -58,6 +66,7 @@ pub mod check;
 pub mod cli;
 pub mod list;
 mod plan;
+mod retired;
 mod trim;
 pub mod unpack;
 pub mod verify;

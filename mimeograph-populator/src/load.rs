@@ -30,14 +30,12 @@ use crate::cache::Cache;
 use crate::deliver;
 use crate::oc_mirror::DiskToMirror;
 use crate::registries;
-use crate::registry::{Registry, Wanted};
+use crate::registry::{ASKED_AT_ONCE, Registry, Wanted};
 use crate::resources;
 use crate::verified::VerifiedBundle;
 
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(20);
-/// Destinations asked at once.
-const ASKED_AT_ONCE: usize = 8;
 
 /// What a load needs besides the bundle.
 #[derive(Debug)]

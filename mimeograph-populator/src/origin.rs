@@ -3,30 +3,21 @@
 //! A lost volume must not pass for a first run: everything would be accepted again, however old. So nothing begins where
 //! the second copy says that something was applied; and that copy counts by its own signatures, as a floor and no more.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
-use mimeograph_manifest::inventory::{Before, IndexMembers, Inventory, Structure, check_closure};
 use mimeograph_manifest::io::config::{Config, StateCopy};
-use mimeograph_manifest::io::disk;
 use mimeograph_manifest::key::TrustedKeys;
-use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::{Kind, Link, Manifest};
 use mimeograph_manifest::name::{Sequence, StreamId};
 use mimeograph_manifest::signed::Verified;
-use mimeograph_manifest::wish::Wish;
 
 use crate::cache::Cache;
-use crate::copy::{Copies, Document, Found, VerifiedCopy};
+use crate::copy::{Copies, Found, VerifiedCopy};
+use crate::known::Known;
 use crate::ledger::{Fate, Ledger, LedgerError};
-use crate::registry::{Registry, Wanted};
-
-/// Destinations asked at once.
-const ASKED_AT_ONCE: usize = 8;
-/// What was last told to the second copy, in `metadataDir`.
-const TOLD: &str = "state-copy";
+use crate::registry::{ASKED_AT_ONCE, Registry};
 
 /// Where the stream is followed from, where nothing was applied yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -192,6 +183,8 @@ impl Ground<'_> {
         ledger.check(None, self.config.upkeep, std::slice::from_ref(content))?;
         ledger.floor = Some(content.sequence);
         ledger.stream = Some(content.stream.clone());
+        let heartbeat = copy.heartbeat.as_ref().map(|one| one.created);
+        ledger.latest = ledger.latest.max(Some(content.created)).max(heartbeat);
         let is_there = self.is_confirmed(copy)?;
         tracing::warn!(
             bundle = %content.sequence,
@@ -273,112 +266,4 @@ pub(crate) fn check_named(manifest: &Verified<Manifest>, named: Digest) -> Resul
 fn newest_of(copy: &VerifiedCopy) -> Option<Sequence> {
     let heartbeat = copy.heartbeat.as_ref().map(|one| one.sequence);
     heartbeat.max(Some(copy.content.sequence))
-}
-
-/// A bundle that counts as applied although this ledger did not see it loaded.
-#[derive(Debug)]
-pub(crate) struct Known<'a> {
-    pub manifest: &'a Verified<Manifest>,
-    pub inventory: &'a Inventory,
-    pub inventory_bytes: &'a [u8],
-}
-
-impl Known<'_> {
-    /// Records it. What the cache holds, every byte hashed, stands for all that it builds on, where that is enough for
-    /// what it brought; else the next bundle needs its chain in the store again.
-    pub(crate) fn accept(
-        &self,
-        metadata: &Path,
-        cache: &Cache,
-        ledger: &mut Ledger,
-    ) -> Result<(), Failure> {
-        let sequence = self.manifest.sequence;
-        let inventory = Inventory::new(cache.contents()?, self.inventory.wish.clone());
-        let is_whole = is_whole(&inventory, &self.inventory.wish);
-        if is_whole {
-            Ledger::keep_inventory(metadata, sequence, &inventory.to_bytes()?)?;
-        } else {
-            Ledger::keep_inventory(metadata, sequence, self.inventory_bytes)?;
-            tracing::warn!(
-                "`oc-mirror`'s cache does not hold all of bundle {sequence}: what it builds on must be in the store for the next delta"
-            );
-        }
-        ledger.accept(self.manifest, Fate::Applied);
-        if let Some(accepted) = ledger.bundles.get_mut(&sequence).filter(|_| is_whole) {
-            accepted.requires = None;
-        }
-        Ok(())
-    }
-}
-
-/// Whether what a bundle came to is whole over the cache. Other images there may be stale.
-fn is_whole(cache: &Inventory, wish: &Wish) -> bool {
-    let mut before = Before::default();
-    before.add_newer(cache.clone());
-    // What the image set's `platforms` left out is not told here.
-    let some_members = IndexMembers::EveryOf(BTreeSet::new());
-    check_closure(
-        &Structure::default(),
-        &before,
-        wish.digests(),
-        &some_members,
-    )
-    .is_ok()
-}
-
-/// Whether the second copy will take what it is to be told: asked before anything is loaded.
-pub(crate) fn check_writable(config: &Config) -> Result<(), Failure> {
-    match Copies::open(config)? {
-        Some(copies) => copies.check_writable(),
-        None => Ok(()),
-    }
-}
-
-/// Keeps what the second copy is to be told of a bundle that was applied.
-pub(crate) fn remember(
-    metadata: &Path,
-    manifest: &Verified<Manifest>,
-    inventory: &[u8],
-    destinations: &[Wanted],
-) -> Result<(), Failure> {
-    let document = Document::new(manifest, inventory, None, destinations.to_vec())?;
-    keep(metadata, &document)
-}
-
-pub(crate) fn keep(metadata: &Path, document: &Document) -> Result<(), Failure> {
-    let bytes = document.to_bytes()?;
-    Ok(disk::write_durably(&metadata.join(TOLD), &bytes, 0o600)?)
-}
-
-/// Tells the second copy what it does not know yet: what was applied last, and the newest heartbeat.
-pub(crate) fn tell(
-    config: &Config,
-    metadata: &Path,
-    found: &[Verified<Manifest>],
-    ledger: &mut Ledger,
-) -> Result<(), Failure> {
-    let (Some(newest), Some(stream)) = (ledger.newest(), ledger.stream.clone()) else {
-        return Ok(());
-    };
-    if ledger.copied == Some(newest) {
-        return Ok(());
-    }
-    let Some(copies) = Copies::open(config)? else {
-        return Ok(());
-    };
-    let told = disk::read_if_there(&metadata.join(TOLD), limits::STATE_STORED_SIZE)?;
-    let Some(mut document) = told.map(|bytes| Document::from_bytes(&bytes)).transpose()? else {
-        return Ok(());
-    };
-    let mut heartbeats = found.iter().rev().filter(|one| one.kind == Kind::Heartbeat);
-    let newest_heartbeat = heartbeats.find(|one| {
-        ledger.bundles.contains_key(&one.sequence) && Some(one.sequence) > ledger.mark()
-    });
-    if let Some(heartbeat) = newest_heartbeat {
-        document = document.with_heartbeat(heartbeat)?;
-        keep(metadata, &document)?;
-    }
-    copies.write(&stream, &document)?;
-    ledger.copied = Some(newest);
-    Ok(ledger.write(metadata)?)
 }

@@ -1,9 +1,8 @@
 //! One run on the disconnected side: the checks in their order, and only then `oc-mirror`.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault, chain};
+use mimeograph_manifest::failure::{ErrorId, Failure, chain};
 use mimeograph_manifest::io::config::{Config, EnclaveName};
 use mimeograph_manifest::io::console::Front;
 use mimeograph_manifest::io::interrupt::Interrupt;
@@ -17,12 +16,15 @@ use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::signed::Verified;
 use serde::Serialize;
 
-use crate::apply::{Applied, Applier, HeldUp};
+use crate::apply::{Applied, Applier};
 use crate::cache::Cache;
 use crate::course::{Asked, Chooser, Course, Shelf};
+use crate::late::{Late, Patience, Waiting};
 use crate::ledger::{Fate, Ledger};
 use crate::open::{Opened, accept, open};
-use crate::origin::{self, Ground, Start};
+use crate::origin::{Ground, Start};
+use crate::receipt::Receipts;
+use crate::told;
 use crate::verified;
 
 /// What a run is given.
@@ -54,37 +56,8 @@ pub struct Populated {
     pub waiting: Option<Waiting>,
     /// The highest applied bundle.
     pub mark: Option<u64>,
-}
-
-/// A bundle that is waited for.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Waiting {
-    /// Its number.
-    pub sequence: u64,
-    /// Why it waits.
-    pub because: String,
-}
-
-/// Waited for too long.
-#[derive(Debug, thiserror::Error)]
-#[error("bundle {sequence} has been incomplete for longer than `trust.waitAtMost`: {because}")]
-struct Stale {
-    sequence: Sequence,
-    because: String,
-}
-
-impl Fault for Stale {
-    fn id(&self) -> ErrorId {
-        ErrorId::Stale
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some(
-            "ask whoever carries the store what became of it; have the missing objects sent again"
-                .into(),
-        )
-    }
+    /// Where its receipt was put.
+    pub receipt: Option<PathBuf>,
 }
 
 /// Runs once: the newest bundle that can be applied, with all that it needs. The caller holds the lock.
@@ -95,6 +68,7 @@ pub fn populate(request: &Request<'_>, store: &dyn Fetch) -> Result<Populated, F
         metadata: request.config.artefacts.metadata_dir.to_path_buf(),
         cache: Cache::of(request.config),
         release_keys: release_keys::read(request.config)?,
+        receipts: Receipts::open(request.config)?,
         listing: Listing::of(store)?,
     };
     run.run()
@@ -106,20 +80,8 @@ struct Run<'a> {
     metadata: PathBuf,
     cache: Cache,
     release_keys: ReleaseKeys,
+    receipts: Option<Receipts>,
     listing: Listing,
-}
-
-/// Bundles that are not whole in the store, and why a run ends with an error although it went on.
-#[derive(Debug, Default)]
-struct Late {
-    /// What each of those that are still arriving lacks.
-    arriving: BTreeMap<Sequence, String>,
-    /// Those that are not applied now: still arriving, or damaged.
-    set_aside: BTreeSet<Sequence>,
-    /// What was wrong with the first damaged one.
-    failure: Option<HeldUp>,
-    /// Something newer is there, and what it needs is not.
-    gap: Option<Failure>,
 }
 
 impl Run<'_> {
@@ -137,9 +99,16 @@ impl Run<'_> {
         self.apply(&found, &mut ledger, &mut late, &mut populated)?;
         populated.skipped = pass_over(&found, &mut ledger);
         ledger.write(&self.metadata)?;
-        origin::tell(self.request.config, &self.metadata, &found, &mut ledger)?;
+        told::tell(self.request.config, &self.metadata, &found, &mut ledger)?;
         self.tidy(&found, &ledger)?;
-        populated.waiting = self.wait_for(late, &found, &mut ledger)?;
+        if let Some(receipts) = &self.receipts {
+            populated.receipt = receipts.write(&self.metadata, &ledger)?;
+        }
+        let patience = Patience {
+            metadata: &self.metadata,
+            at_most: self.request.config.trust.wait_at_most,
+        };
+        populated.waiting = late.wait(&found, &mut ledger, &patience)?;
         populated.mark = ledger.mark().map(Sequence::number);
         Ok(populated)
     }
@@ -211,15 +180,14 @@ impl Run<'_> {
         let Some(loading) = ledger.loading else {
             return Ok(());
         };
-        if let Some(inventory) = Ledger::inventory(&self.metadata, loading.sequence)? {
-            let removed = self
-                .front()
-                .stage("scrub", || self.cache.scrub(&inventory))?;
-            tracing::warn!(
-                bundle = %loading.sequence, removed,
-                "the last load did not end well: what it could have written to the cache was hashed"
-            );
-        }
+        let inventory = Ledger::inventory(&self.metadata, loading.sequence)?;
+        let removed = self
+            .front()
+            .stage("scrub", || self.cache.scrub(inventory.as_ref()))?;
+        tracing::warn!(
+            bundle = %loading.sequence, removed,
+            "the last load did not end well: what it could have written to the cache was hashed"
+        );
         ledger.loading = None;
         Ok(ledger.write(&self.metadata)?)
     }
@@ -243,7 +211,8 @@ impl Run<'_> {
         };
         while let Some(course) = self.choose(found, ledger, late)? {
             tell(&course);
-            origin::check_writable(self.request.config)?;
+            // Before anything is loaded that the second copy could not be told of.
+            told::check_writable(self.request.config)?;
             match applier.follow(course, ledger) {
                 Ok(bundle) => {
                     populated.applied.push(bundle);
@@ -294,78 +263,8 @@ impl Run<'_> {
         verified::sweep(&self.request.config.artefacts.bundle_dir, &waited_for)
     }
 
-    /// Says what is waited for; what is damaged, or missing for too long, is an error.
-    fn wait_for(
-        &self,
-        late: Late,
-        found: &[Verified<Manifest>],
-        ledger: &mut Ledger,
-    ) -> Result<Option<Waiting>, Failure> {
-        let mark = ledger.mark();
-        if let Some(HeldUp { failure, .. }) = late.failure.filter(|one| Some(one.sequence) > mark) {
-            return Err(failure);
-        }
-        let mut waiting = None;
-        for (sequence, because) in late.arriving {
-            if Some(sequence) > mark {
-                let one = self.wait(ledger, sequence, because)?;
-                waiting.get_or_insert(one);
-            }
-        }
-        // What is arriving explains a gap.
-        if let Some(gap) = late.gap.filter(|_| waiting.is_none()) {
-            let mut above = found.iter().map(|manifest| manifest.sequence);
-            let above = above.find(|sequence| Some(*sequence) > mark);
-            let because = chain(gap.as_error());
-            let waited = self.wait(ledger, above.unwrap_or(Sequence::FIRST), because);
-            waiting = match waited {
-                Err(failure) if failure.id() == ErrorId::Stale => return Err(gap),
-                other => Some(other?),
-            };
-        }
-        Ok(waiting)
-    }
-
-    /// Notes since when something is waited for; too long is an error.
-    fn wait(
-        &self,
-        ledger: &mut Ledger,
-        sequence: Sequence,
-        because: String,
-    ) -> Result<Waiting, Failure> {
-        let now = clock::now();
-        let since = *ledger.waiting.entry(sequence).or_insert(now);
-        ledger.write(&self.metadata)?;
-        if now.since(since) >= self.request.config.trust.wait_at_most.signed() {
-            return Err(Stale { sequence, because }.into());
-        }
-        tracing::info!(%sequence, "waiting: {because}");
-        Ok(Waiting {
-            sequence: sequence.number(),
-            because,
-        })
-    }
-
     fn front(&self) -> &Front {
         self.request.front
-    }
-}
-
-impl Late {
-    /// A bundle that is not whole must not hold up those that can do without it; any other failure ends the run.
-    fn set_aside(&mut self, held_up: HeldUp) -> Result<(), Failure> {
-        let HeldUp { sequence, failure } = held_up;
-        let says = chain(failure.as_error());
-        match failure.id() {
-            ErrorId::Incomplete => drop(self.arriving.insert(sequence, says)),
-            id if id.exit() == Exit::Damaged => {
-                tracing::error!(%sequence, "[{id}] {says}");
-                self.failure.get_or_insert(HeldUp { sequence, failure });
-            }
-            _ => return Err(failure),
-        }
-        self.set_aside.insert(sequence);
-        Ok(())
     }
 }
 

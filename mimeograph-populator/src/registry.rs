@@ -23,6 +23,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+/// Destinations that are asked at once.
+pub const ASKED_AT_ONCE: usize = 8;
 /// Tries of one question, and the pause before the second; doubled for each further one.
 const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -57,6 +59,18 @@ impl fmt::Debug for Registry {
 pub struct Mismatch {
     wanted: Wanted,
     found: Option<Digest>,
+}
+
+impl Mismatch {
+    /// What should be there.
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    /// What is there.
+    pub fn found(&self) -> Option<Digest> {
+        self.found
+    }
 }
 
 impl fmt::Display for Mismatch {

@@ -122,6 +122,26 @@ impl Registry {
         self.served.requests.load(Ordering::SeqCst)
     }
 
+    /// From now on requests of one method, whose path has a part, are answered with a status.
+    pub fn refuse(&self, method: &str, part: &str, status: u16) {
+        let mut refused = self
+            .served
+            .refused
+            .lock()
+            .expect("no test panics with this lock");
+        refused.push((method.to_owned(), part.to_owned(), status));
+    }
+
+    /// Nothing is refused any more.
+    pub fn refuse_nothing(&self) {
+        let mut refused = self
+            .served
+            .refused
+            .lock()
+            .expect("no test panics with this lock");
+        refused.clear();
+    }
+
     /// Everything it stores. Two equal snapshots mean that nothing changed between them.
     ///
     /// `REPO:TAG` gives the digest, `REPO@DIGEST` the SHA-256 of the manifest's bytes as they lie there,

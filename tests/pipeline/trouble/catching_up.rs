@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use mimeograph_manifest::inventory::ImageManifest;
 
-use super::{arrives, configure, settled};
+use super::{arrives, configure, settled, settled_in_earnest};
 use crate::lab::{Lab, done, refused};
 
 /// The objects of one bundle's place: manifest and signatures.
@@ -106,7 +106,7 @@ fn cached_blobs(lab: &Lab) -> Vec<PathBuf> {
 
 #[test]
 fn several_deltas_are_one_load() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     publish(&lab, 4);
     publish(&lab, 5);
     done(&lab.bundler(&["run"]));
@@ -122,7 +122,7 @@ fn several_deltas_are_one_load() {
 
 #[test]
 fn a_lost_cache_is_filled_from_the_store() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     publish(&lab, 4);
     done(&lab.populator(&["run"]));
     done(&lab.bundler(&["run"]));
@@ -139,7 +139,7 @@ fn a_lost_cache_is_filled_from_the_store() {
 #[test]
 fn a_cache_with_a_short_blob_or_a_changed_manifest_is_mended() {
     for change in ["short", "changed"] {
-        let lab = settled();
+        let lab = settled_in_earnest();
         let blobs = cached_blobs(&lab);
         if change == "short" {
             fs::write(&blobs[0], "short").unwrap();
@@ -191,7 +191,7 @@ fn what_a_failed_load_wrote_to_the_cache_is_not_believed() {
 
 #[test]
 fn a_cache_that_neither_store_nor_itself_can_mend_is_a_gap_that_a_full_bundle_closes() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     publish(&lab, 4);
     fs::remove_dir_all(cache(&lab)).unwrap();
     lose(&lab, 1);
@@ -210,7 +210,7 @@ fn a_cache_that_neither_store_nor_itself_can_mend_is_a_gap_that_a_full_bundle_cl
 
 #[test]
 fn a_lost_delta_is_a_gap_that_names_what_to_run() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     publish(&lab, 4);
     done(&lab.bundler(&["run"]));
     let lost = lose(&lab, 2);
@@ -231,7 +231,7 @@ fn a_lost_delta_is_a_gap_that_names_what_to_run() {
 
 #[test]
 fn a_lost_delta_is_not_hidden_by_a_later_heartbeat() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     done(&lab.bundler(&["run"]));
     done(&lab.bundler(&["run"]));
     lose(&lab, 2);
@@ -245,7 +245,7 @@ fn a_lost_delta_is_not_hidden_by_a_later_heartbeat() {
 
 #[test]
 fn a_damaged_bundle_does_not_hold_up_the_one_that_mends_it() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     publish(&lab, 4);
     for chunk in own_chunks(&lab, 2) {
         let bytes = fs::read(&chunk).unwrap();
@@ -264,7 +264,7 @@ fn a_damaged_bundle_does_not_hold_up_the_one_that_mends_it() {
 
 #[test]
 fn what_is_whole_is_applied_although_the_newest_is_damaged() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     publish(&lab, 4);
     done(&lab.bundler(&["run"]));
     let damaged = own_chunks(&lab, 3);
@@ -334,7 +334,7 @@ fn a_tag_that_moved_back_is_a_delta_and_moves_back_there_too() {
 
 #[test]
 fn a_plan_tells_what_a_run_will_do_and_changes_nothing() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     publish(&lab, 4);
     done(&lab.bundler(&["run"]));
     let before = crate::user::tree(&lab.path("disconnected"));
@@ -379,7 +379,7 @@ fn a_plan_tells_what_a_run_will_do_and_changes_nothing() {
 
 #[test]
 fn the_cache_is_trimmed_of_what_nothing_builds_on_and_of_nothing_else() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     done(&lab.bundler(&["run"]));
     done(&lab.populator(&["run"]));
     let trim = |arguments: &[&str]| {
@@ -420,7 +420,7 @@ fn nothing_is_trimmed_where_it_cannot_be_told_what_is_needed() {
         "INPUT_MISSING",
         &["nothing was applied"],
     );
-    let lab = settled();
+    let lab = settled_in_earnest();
     fs::remove_dir_all(lab.path("disconnected/metadata/inventories")).unwrap();
     refused(
         &lab.populator(&["cache", "--trim"]),

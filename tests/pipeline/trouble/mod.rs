@@ -2,6 +2,7 @@
 //! `oc-mirror` recorded as shipped is lost.
 
 mod catching_up;
+mod copies;
 mod generations;
 mod origin;
 mod outcomes;
@@ -19,7 +20,15 @@ const GOOD: &str = "VERSION=5.2\n";
 
 /// A lab that published and applied one bundle of two images, and has a third to go.
 fn settled() -> Lab {
-    let lab = Lab::with(|gap| gap.play(GOOD).unwrap());
+    begun(Lab::with(|gap| gap.play(GOOD).unwrap()))
+}
+
+/// The same with a real `oc-mirror`, where one is named.
+fn settled_in_earnest() -> Lab {
+    begun(Lab::new())
+}
+
+fn begun(lab: Lab) -> Lab {
     done(&lab.bundler(&["run"]));
     done(&lab.populator(&["run"]));
     lab.add_image(3);

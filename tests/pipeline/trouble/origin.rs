@@ -8,7 +8,7 @@ use mimeograph_manifest::key::SigningKey;
 use mimeograph_manifest::layout::Key;
 
 use super::state::copy;
-use super::{arrives, configure, settled};
+use super::{arrives, configure, settled_in_earnest};
 use crate::lab::{Lab, done, refused};
 
 fn remove(path: &Path) {
@@ -29,7 +29,7 @@ fn mark(lab: &Lab) -> serde_json::Value {
 
 #[test]
 fn a_populator_that_lost_its_volume_goes_on_from_the_second_copy() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     done(&lab.bundler(&["run"]));
     done(&lab.populator(&["run"]));
     remove(&lab.path("disconnected/metadata"));
@@ -57,7 +57,7 @@ fn a_populator_that_lost_its_volume_goes_on_from_the_second_copy() {
 
 #[test]
 fn a_populator_that_lost_everything_loads_the_chain_again() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     done(&lab.bundler(&["run"]));
     done(&lab.populator(&["run"]));
     remove(&lab.path("disconnected"));
@@ -72,7 +72,7 @@ fn a_populator_that_lost_everything_loads_the_chain_again() {
 
 #[test]
 fn a_target_that_lost_an_image_gets_it_again_after_a_lost_volume() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     done(&lab.bundler(&["run"]));
     done(&lab.populator(&["run"]));
     remove(&lab.path("disconnected/metadata"));
@@ -86,7 +86,7 @@ fn a_target_that_lost_an_image_gets_it_again_after_a_lost_volume() {
 
 #[test]
 fn a_lost_volume_does_not_let_an_old_store_pass_for_a_new_one() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     copy(&lab.path("store"), &lab.path("old-store"));
     done(&lab.bundler(&["run"]));
     done(&lab.populator(&["run"]));
@@ -105,7 +105,7 @@ fn a_lost_volume_does_not_let_an_old_store_pass_for_a_new_one() {
 
 #[test]
 fn an_old_volume_is_brought_up_to_what_the_second_copy_knows() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     copy(&lab.path("disconnected/metadata"), &lab.path("old"));
     done(&lab.bundler(&["run"]));
     done(&lab.populator(&["run"]));
@@ -169,7 +169,7 @@ fn a_second_copy_in_a_folder_is_one_too() {
 
 #[test]
 fn a_second_copy_that_is_gone_is_written_again() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     let copies = |lab: &Lab| {
         lab.target
             .tags()
@@ -220,7 +220,7 @@ fn change_keys(lab: &Lab) {
 
 #[test]
 fn a_second_copy_that_no_trusted_key_signed_stops_a_first_run_until_a_person_decides() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     done(&lab.bundler(&["run"]));
     done(&lab.populator(&["run"]));
     remove(&lab.path("disconnected/metadata"));
@@ -248,7 +248,7 @@ fn a_second_copy_that_no_trusted_key_signed_stops_a_first_run_until_a_person_dec
 
 #[test]
 fn an_adopted_bundle_is_built_on() {
-    let lab = settled();
+    let lab = settled_in_earnest();
     done(&lab.bundler(&["run"]));
     done(&lab.populator(&["run"]));
     remove(&lab.path("disconnected/metadata"));
