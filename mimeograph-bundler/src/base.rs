@@ -25,6 +25,10 @@ impl Run<'_> {
             Extent::Everything => None,
             Extent::New => journal.content,
             Extent::Since(sequence) => Some(published.content(sequence)?),
+            Extent::Acknowledged(link) if published.content(link.sequence)? != link => {
+                return Err(HeadError::Fork(link.sequence).into());
+            }
+            Extent::Acknowledged(link) => Some(link),
         };
         let Some(content) = content.filter(|_| !self.is_for_others_now(published)) else {
             return Ok((Base::Nothing, None));

@@ -16,7 +16,7 @@ use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::store::Shelve;
 use mimeograph_manifest::io::{clock, random, release_keys};
 use mimeograph_manifest::key::{SigningKey, TrustedKeys};
-use mimeograph_manifest::manifest::{Generation, Manifest, Role};
+use mimeograph_manifest::manifest::{Generation, Link, Manifest, Role};
 use mimeograph_manifest::name::{Sequence, StreamId};
 use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::signed::Verified;
@@ -62,6 +62,8 @@ pub enum Extent {
     Everything,
     /// Everything that came after this one.
     Since(Sequence),
+    /// Everything that came after this one, which every enclave has applied by its own word.
+    Acknowledged(Link),
 }
 
 /// Which chunks of a bundle are sent.
@@ -104,6 +106,21 @@ impl Fault for OtherGeneration {
 
     fn hint(&self) -> Option<String> {
         Some("leave it at `auto`, or convert the image set".into())
+    }
+}
+
+/// v1 numbers its archives, and loads them in that order alone.
+#[derive(Debug, thiserror::Error)]
+#[error("a stream of `oc-mirror` v1 cannot be re-based: `--since-sequence` is for v2")]
+struct NotRebased;
+
+impl Fault for NotRebased {
+    fn id(&self) -> ErrorId {
+        ErrorId::ConfigInvalid
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("run with `--full`: that bundle needs none before it".into())
     }
 }
 
@@ -176,6 +193,10 @@ impl Run<'_> {
         travelling::extra_files(&travelling::extra_paths(config)?)?;
         environment::check_added(&config.mirror.oc_mirror.env)?;
         self.check_generation(imageset)?;
+        let is_rebased = !matches!(self.request.extent, Extent::New | Extent::Everything);
+        if imageset.generation == Generation::V1 && is_rebased {
+            return Err(NotRebased.into());
+        }
         let oc_mirror = OcMirror::probe(
             &config.mirror.oc_mirror.path,
             &self.places.bundle_dir,
@@ -422,7 +443,7 @@ impl Run<'_> {
         match (self.request.sending, self.request.extent) {
             (Sending::All, _) => Belief::Nothing,
             (_, Extent::New) => Belief::Listing,
-            (_, Extent::Everything | Extent::Since(_)) => Belief::Bytes,
+            (_, Extent::Everything | Extent::Since(_) | Extent::Acknowledged(_)) => Belief::Bytes,
         }
     }
 

@@ -9,6 +9,7 @@ use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::io::config::{Config, Operation, Period};
 use mimeograph_manifest::io::console::{self, Front, Options, Report};
 use mimeograph_manifest::io::disk::{self, Lock};
+use mimeograph_manifest::io::keygen::keygen;
 use mimeograph_manifest::io::{interrupt, keys};
 use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Kind, Manifest};
@@ -16,11 +17,12 @@ use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::wish::named::Named;
 
+use crate::ack::ack;
+use crate::acknowledged::{self, Acknowledged};
 use crate::bundle::{Bundled, Extent, Request, Sending, bundle};
 use crate::check::check;
 use crate::check_store;
 use crate::diff;
-use crate::keygen::keygen;
 use crate::list;
 use crate::mirror::PartialRuns;
 use crate::plan;
@@ -51,7 +53,13 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
-    /// List the published bundles
+    /// Record a receipt: which bundle an enclave has applied
+    Ack {
+        /// The file that its populator wrote, or `-` for standard input
+        #[arg(value_name = "RECEIPT")]
+        receipt: PathBuf,
+    },
+    /// List the published bundles, and which enclave is where
     List,
     /// Say what one bundle holds that another does not, by name and version
     Diff {
@@ -80,15 +88,36 @@ struct RunArguments {
     /// Publish also where single images failed, and say so in the manifest
     #[arg(long)]
     allow_partial: bool,
+    #[command(flatten)]
+    extent: ExtentArguments,
+    /// Send all chunks again, whatever the store has or has lost (a swapped drive, an emptied folder)
+    #[arg(long)]
+    resend: bool,
+}
+
+/// What the bundle is to hold; by itself what is new since the last one.
+#[derive(Args, Debug, Default)]
+struct ExtentArguments {
     /// Make a bundle that holds everything and needs none before it
     #[arg(long, conflicts_with = "since_sequence")]
     full: bool,
     /// Make a bundle that holds everything that came after this one, and needs none between
     #[arg(long, value_name = "SEQUENCE")]
     since_sequence: Option<Sequence>,
-    /// Send all chunks again, whatever the store has or has lost (a swapped drive, an emptied folder)
-    #[arg(long)]
-    resend: bool,
+    /// The same, after the last bundle that all enclaves have applied, by their receipts
+    #[arg(long, conflicts_with_all = ["full", "since_sequence"])]
+    since_acknowledged: bool,
+}
+
+impl ExtentArguments {
+    fn extent(&self, config: &Config) -> Result<Extent, Failure> {
+        Ok(match self.since_sequence {
+            Some(sequence) => Extent::Since(sequence),
+            None if self.since_acknowledged => Extent::Acknowledged(acknowledged::since(config)?),
+            None if self.full => Extent::Everything,
+            None => Extent::New,
+        })
+    }
 }
 
 #[derive(Args, Debug)]
@@ -134,7 +163,7 @@ pub fn main() -> ExitCode {
             plan::report(&front.config()?, &interrupt::watch()?)
         }),
         Command::Keygen { out } => run("keygen", &|_| {
-            let pair = keygen(&out)?;
+            let pair = keygen(&out, "signing")?;
             let text = format!(
                 "{} (keep it secret, give it to the bundler as `signing.keyFile`)\n{} (give it to every populator as `trust.keys`)\nkey id {}",
                 pair.private.display(),
@@ -143,9 +172,16 @@ pub fn main() -> ExitCode {
             );
             Ok(Report::new("done", text).with(&serde_json::json!({ "keyId": pair.id }))?)
         }),
-        Command::List => run("list", &|front| {
+        Command::Ack { receipt } => run("ack", &|front| {
+            let config = front.config()?;
             let store = front.location()?.open_to_read()?;
-            let (rows, table) = list::list(&*store, &own_key(&front.config()?)?)?;
+            ack(&config, &*store, &own_key(&config)?, &receipt)
+        }),
+        Command::List => run("list", &|front| {
+            let config = front.config()?;
+            let store = front.location()?.open_to_read()?;
+            let acknowledged = Acknowledged::read(&config.artefacts.metadata_dir)?;
+            let (rows, table) = list::list(&*store, &own_key(&config)?, acknowledged.as_ref())?;
             Ok(Report::new("done", table).with(&rows)?)
         }),
         Command::Diff { before, after } => run("diff", &|front| {
@@ -193,11 +229,7 @@ impl RunArguments {
             } else {
                 PartialRuns::Refuse
             },
-            extent: match self.since_sequence {
-                Some(sequence) => Extent::Since(sequence),
-                None if self.full => Extent::Everything,
-                None => Extent::New,
-            },
+            extent: self.extent.extent(&config)?,
             sending: if self.resend {
                 Sending::All
             } else {
@@ -220,6 +252,7 @@ impl PruneArguments {
             keep: Keep {
                 full: self.keep_full,
                 days: self.keep_days,
+                applied: acknowledged::lowest(&config)?.map(|link| link.sequence),
             },
             orphans: if self.orphans {
                 Orphans::Drop

@@ -3,8 +3,6 @@
 //! the digests of its manifest tell.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -103,12 +101,7 @@ pub(crate) fn write_manifest(
 pub(crate) fn forget(metadata: &Path, sequence: Sequence) -> Result<(), Failure> {
     for piece in Piece::ALL {
         let path = piece.path(metadata, sequence);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(DiskError::new(Action::Remove, &path, source).into());
-            }
-            _ => {}
-        }
+        disk::remove(&path).map_err(|source| DiskError::new(Action::Remove, &path, source))?;
     }
     forget_manifest(metadata, sequence)
 }

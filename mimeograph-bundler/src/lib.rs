@@ -55,11 +55,12 @@ mod update_service;
 mod v1;
 
 // the other commands
+pub mod ack;
+pub mod acknowledged;
 mod check;
 pub mod check_store;
 pub mod cli;
 pub mod diff;
-pub mod keygen;
 pub mod list;
 pub mod plan;
 pub mod prune;

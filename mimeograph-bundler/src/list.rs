@@ -10,6 +10,7 @@ use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
 use serde::Serialize;
 
+use crate::acknowledged::Acknowledged;
 use crate::head::Published;
 
 /// There is no such bundle.
@@ -40,10 +41,14 @@ pub struct Row {
     chunks: usize,
     incomplete: usize,
     sha256: String,
+    /// The enclaves that have applied this one last, by their receipts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    enclaves: Vec<String>,
 }
 
 impl Row {
-    fn of(bundle: &Verified<Manifest>) -> Self {
+    fn of(bundle: &Verified<Manifest>, acknowledged: Option<&Acknowledged>) -> Self {
+        let at = acknowledged.map(|acknowledged| acknowledged.at(bundle.link()));
         Self {
             sequence: bundle.sequence.number(),
             kind: bundle.kind.as_str(),
@@ -54,14 +59,20 @@ impl Row {
             chunks: bundle.chunks().count(),
             incomplete: bundle.incomplete.len(),
             sha256: bundle.digest().to_string(),
+            enclaves: at.into_iter().flatten().map(str::to_owned).collect(),
         }
     }
 }
 
 /// All bundles, oldest first, and as a table.
-pub fn list(store: &dyn Fetch, ours: &TrustedKeys) -> Result<(Vec<Row>, String), Failure> {
+pub fn list(
+    store: &dyn Fetch,
+    ours: &TrustedKeys,
+    acknowledged: Option<&Acknowledged>,
+) -> Result<(Vec<Row>, String), Failure> {
     let published = Published::read(store, ours)?;
-    let rows: Vec<_> = published.bundles.iter().map(Row::of).collect();
+    let rows = published.bundles.iter();
+    let rows: Vec<_> = rows.map(|bundle| Row::of(bundle, acknowledged)).collect();
     let mut table = format!(
         "{:>10}  {:<9}  {:<20}  {:>15}  {:>8}  MANIFEST SHA-256\n",
         "BUNDLE", "KIND", "CREATED", "BYTES", "CHUNKS"
@@ -77,6 +88,13 @@ pub fn list(store: &dyn Fetch, ours: &TrustedKeys) -> Result<(Vec<Row>, String),
     }
     if rows.is_empty() {
         table = format!("no bundles yet in {}\n", store.describe());
+    }
+    for (enclave, applied) in acknowledged.iter().flat_map(|kept| &kept.enclaves) {
+        let (bundle, at) = (applied.bundle.sequence, applied.applied);
+        let _ = writeln!(
+            table,
+            "enclave {enclave} has applied bundle {bundle}, at {at}"
+        );
     }
     Ok((rows, table))
 }

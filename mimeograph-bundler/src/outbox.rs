@@ -177,13 +177,10 @@ impl Outbox {
             };
             // `oc-mirror` syncs nothing itself (contract §3.2).
             File::open(path)
-                .and_then(|file| file.sync_all())
+                .and_then(|file| disk::sync(&file, path))
                 .map_err(kept)?;
-            fs::rename(
-                path,
-                self.waiting.join(path.file_name().unwrap_or_default()),
-            )
-            .map_err(kept)?;
+            let name = path.file_name().unwrap_or_default();
+            disk::rename(path, &self.waiting.join(name)).map_err(kept)?;
         }
         self.write(IMAGESET, imageset)?;
         if let Some(record) = record {
@@ -206,7 +203,7 @@ impl Outbox {
         let link = serde_json::to_vec(&bundle).unwrap_or_default();
         self.write(BUNDLE, &link)?;
         remove(&self.sent)?;
-        fs::rename(&self.waiting, &self.sent).map_err(|source| OutboxError::Keep {
+        disk::rename(&self.waiting, &self.sent).map_err(|source| OutboxError::Keep {
             path: self.waiting.clone(),
             source,
         })?;
@@ -236,11 +233,8 @@ impl Outbox {
 }
 
 fn remove(folder: &Path) -> Result<(), OutboxError> {
-    match fs::remove_dir_all(folder) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(OutboxError::Keep {
-            path: folder.to_owned(),
-            source,
-        }),
-        _ => Ok(()),
-    }
+    disk::remove(folder).map_err(|source| OutboxError::Keep {
+        path: folder.to_owned(),
+        source,
+    })
 }

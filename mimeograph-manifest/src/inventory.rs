@@ -61,6 +61,52 @@ pub struct ImageManifest {
     pub manifests: Vec<Digest>,
 }
 
+impl ImageManifest {
+    /// Reads an image manifest or index (OCI, or Docker's of schema 2); `None` where the bytes are none.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let raw: RawImage = serde_json::from_slice(bytes).ok()?;
+        if raw.schema_version != 2 || (raw.layers.is_none() && raw.manifests.is_none()) {
+            return None;
+        }
+        let digests = |list: Vec<Descriptor>| -> Option<Vec<Digest>> {
+            let mut digests = list
+                .iter()
+                .map(|d| Digest::from_oci(&d.digest).ok())
+                .collect::<Option<Vec<_>>>()?;
+            digests.sort_unstable();
+            digests.dedup();
+            Some(digests)
+        };
+        Some(Self {
+            blobs: digests(
+                raw.config
+                    .into_iter()
+                    .chain(raw.layers.unwrap_or_default())
+                    .collect(),
+            )?,
+            manifests: digests(raw.manifests.unwrap_or_default())?,
+        })
+    }
+}
+
+/// The members that an image manifest has.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawImage {
+    schema_version: u64,
+    #[serde(default)]
+    config: Option<Descriptor>,
+    #[serde(default)]
+    layers: Option<Vec<Descriptor>>,
+    #[serde(default)]
+    manifests: Option<Vec<Descriptor>>,
+}
+
+#[derive(Deserialize)]
+struct Descriptor {
+    digest: String,
+}
+
 impl Structure {
     /// Notes a tag; `false` where it is there with another digest.
     pub(crate) fn tag(&mut self, repository: &str, tag: &str, digest: Digest) -> bool {

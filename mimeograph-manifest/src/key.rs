@@ -175,6 +175,11 @@ impl TrustedKeys {
             .filter(move |key| key.id().short() == short)
     }
 
+    /// The key whose signature over exactly `bytes` this is.
+    pub(crate) fn signer_of(&self, bytes: &[u8], signature: &[u8; 64]) -> Option<&PublicKey> {
+        self.keys.iter().find(|key| key.verifies(bytes, signature))
+    }
+
     /// How many distinct keys must have signed.
     pub fn threshold(&self) -> NonZeroUsize {
         self.threshold

@@ -60,6 +60,12 @@ pub const TEXTS: usize = 1024;
 pub const OBJECTS: usize = 8_000_000;
 /// Largest number: what a double holds exactly (RFC 8259, section 6).
 pub const NUMBER: u64 = (1 << 53) - 1;
+/// Largest copy of the populator's state, in bytes: a manifest, an inventory, and a tenth more for their form.
+pub const STATE_SIZE: u64 = 512 << 20;
+/// Largest copy of the populator's state as it is stored, compressed, in bytes.
+pub const STATE_STORED_SIZE: u64 = 256 << 20;
+/// Longest receipt, in bytes.
+pub const RECEIPT_SIZE: u64 = 4096;
 /// Largest configuration file, in bytes.
 pub const CONFIG_SIZE: u64 = 1 << 20;
 /// Largest key file, in bytes.

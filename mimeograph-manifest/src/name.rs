@@ -113,6 +113,13 @@ impl fmt::Display for StreamId {
 }
 as_text!(StreamId);
 
+/// Whether this can be the name of an enclave.
+pub(crate) fn is_enclave(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    begins && text.len() <= limits::NAME_LENGTH && text.bytes().all(allowed)
+}
+
 /// The name of a file of a bundle: one component, or up to eight for roles `local` and `extra`.
 ///
 /// No component is `.` or `..`, none is empty, and there is no leading `/`: joined to a directory,

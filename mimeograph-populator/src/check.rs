@@ -7,8 +7,10 @@ use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::location::StoreLocation;
 use mimeograph_manifest::io::{clock, keys};
 
+use crate::copy::{Copies, Found};
 use crate::ledger::Ledger;
 use crate::open;
+use crate::receipt::Receipts;
 
 /// Looks at keys, `oc-mirror`, folders, state, store and clock.
 pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Checks {
@@ -35,6 +37,14 @@ pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Check
             });
         Ok((says, ledger))
     });
+    checks.run("state copy", || state_copy(config, ledger.as_ref()));
+    if config.receipts.key_file.is_some() {
+        checks.run("receipts", || {
+            let receipts = Receipts::open(config)?;
+            let says = receipts.map(|receipts| receipts.describe());
+            Ok((says.unwrap_or_default(), ()))
+        });
+    }
     checks.run("store", || {
         let store = location?.open_to_read()?;
         let listing = Listing::of(&*store)?;
@@ -55,4 +65,25 @@ pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Check
         Ok((now.to_string(), ()))
     });
     checks
+}
+
+/// Where the second copy of the state is, and whether it can be read. That it can be written is seen before a load.
+fn state_copy(config: &Config, ledger: Option<&Ledger>) -> Result<(String, ()), Failure> {
+    let Some(copies) = Copies::open(config)? else {
+        return Ok((
+            "none: a lost volume cannot be told from a first run".into(),
+            (),
+        ));
+    };
+    let stream = ledger.and_then(|ledger| ledger.stream.as_ref());
+    let Some(stream) = stream.or(config.trust.stream.as_ref()) else {
+        let count = copies.streams()?.len();
+        return Ok((format!("{copies}, with copies of {count} streams"), ()));
+    };
+    let says = match copies.read(stream, &keys::trusted(config)?)? {
+        Found::Absent => "not there yet".to_owned(),
+        Found::Unverified { why } => format!("it does not count: {why}"),
+        Found::Verified(copy) => format!("bundle {} is applied", copy.content.sequence),
+    };
+    Ok((format!("{}, {says}", copies.place(stream)), ()))
 }

@@ -1,24 +1,33 @@
 //! The command line of the populator.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::io::config::{Config, Operation};
 use mimeograph_manifest::io::console::{self, Front, Options, Report};
 use mimeograph_manifest::io::disk::{self, Lock};
+use mimeograph_manifest::io::keygen::keygen;
 use mimeograph_manifest::io::{interrupt, keys};
 use mimeograph_manifest::key::TrustedKeys;
-use mimeograph_manifest::manifest::Role;
+use mimeograph_manifest::manifest::{Link, Role};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
 
+use crate::adopt;
+use crate::apply::parallel;
 use crate::check::check;
+use crate::course::Asked;
 use crate::ledger::Ledger;
 use crate::list;
-use crate::populate::{Populated, Request, parallel, populate};
+use crate::origin::Start;
+use crate::plan;
+use crate::populate::{Populated, Request, populate};
 use crate::prune::{self, Act, Unlisted};
+use crate::retired;
+use crate::trim;
 use crate::unpack::{Unpack, unpack};
 use crate::verify::{Side, verify};
 
@@ -34,10 +43,38 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Apply every bundle whose turn it is (what is done without a command)
-    Run,
+    /// Apply the newest bundle that can be applied, with all that it needs (what is done without a command)
+    Run(RunArguments),
     /// Say whether config, keys, oc-mirror, store, space, state and clock are fit; change nothing
     Check,
+    /// Say what a run would do: bundles, changes, bytes to fetch, room needed; change nothing
+    Plan,
+    /// Take a bundle for applied without loading it: the deliberate way out of a lost state
+    Adopt {
+        /// The bundle's number
+        sequence: Sequence,
+        /// The SHA-256 of its manifest, as `mimeograph-bundler list` shows it
+        #[arg(long, value_name = "SHA256")]
+        manifest_sha256: Digest,
+    },
+    /// Say what oc-mirror's cache holds, and what of it nothing needs any more
+    Cache {
+        /// Remove what nothing needs any more
+        #[arg(long)]
+        trim: bool,
+    },
+    /// List tags in the target that no applied inventory names any more; delete nothing
+    Retired {
+        /// Write a delete configuration for `oc-mirror delete` to this file, which does not exist yet
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Make a pair of keys for receipts
+    Keygen {
+        /// The directory to write receipt.pem and receipt.pub.pem to
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
     /// Check everything that lies in a store or on a drive; change nothing
     Verify {
         /// One bundle alone
@@ -84,6 +121,43 @@ struct PruneArguments {
     /// Say what would go; change nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+struct RunArguments {
+    /// Where nothing was applied yet: begin at this full bundle instead of bundle 1
+    #[arg(long, value_name = "SEQUENCE", requires = "manifest_sha256", conflicts_with_all = ["first", "sequence"])]
+    join: Option<Sequence>,
+    /// The SHA-256 of the manifest that is joined, as `mimeograph-bundler list` shows it
+    #[arg(long, value_name = "SHA256", requires = "join")]
+    manifest_sha256: Option<Digest>,
+    /// This is the first run here (asked for where `state.copy` is `none`)
+    #[arg(long)]
+    first: bool,
+    /// Apply this bundle instead of the newest
+    #[arg(long, value_name = "SEQUENCE")]
+    sequence: Option<Sequence>,
+    /// Apply it even if a later one was applied: tags in the target go back to what they were
+    #[arg(long, requires = "sequence")]
+    allow_rollback: bool,
+}
+
+impl RunArguments {
+    fn start(&self) -> Start {
+        match (self.join, self.manifest_sha256) {
+            (Some(sequence), Some(sha256)) => Start::Join(Link { sequence, sha256 }),
+            _ if self.first => Start::First,
+            _ => Start::Follow,
+        }
+    }
+
+    fn asked(&self) -> Asked {
+        match self.sequence {
+            Some(sequence) if self.allow_rollback => Asked::ThisOrOlder(sequence),
+            Some(sequence) => Asked::This(sequence),
+            None => Asked::Newest,
+        }
+    }
 }
 
 /// What can be looked at without a configuration: a store, and whom to trust.
@@ -136,8 +210,38 @@ pub fn main() -> ExitCode {
     let run = |name, body: &dyn Fn(&Front) -> Result<Report, Failure>| {
         console::run(Operation::Populate, name, options.clone(), body)
     };
-    match command.unwrap_or(Command::Run) {
-        Command::Run => run("run", &run_once),
+    match command.unwrap_or(Command::Run(RunArguments::default())) {
+        Command::Run(arguments) => run("run", &|front| run_once(front, &arguments)),
+        Command::Plan => run("plan", &|front| {
+            let config = front.config()?;
+            let store = front.location()?.open_to_read()?;
+            plan::plan(&config, &*store, &keys::trusted(&config)?)
+        }),
+        Command::Adopt {
+            sequence,
+            manifest_sha256,
+        } => run("adopt", &|front| {
+            let (config, _lock) = locked(front)?;
+            let store = front.location()?.open_to_read()?;
+            let link = Link {
+                sequence,
+                sha256: manifest_sha256,
+            };
+            adopt::adopt(&config, &*store, &keys::trusted(&config)?, link)
+        }),
+        Command::Cache { trim } => run("cache", &|front| {
+            if trim {
+                let (config, _lock) = locked(front)?;
+                trim::trim(&config)
+            } else {
+                trim::report(&front.config()?)
+            }
+        }),
+        Command::Retired { to } => run("retired", &|front| {
+            let (config, _lock) = locked(front)?;
+            retired::retired(&config, to.as_deref())
+        }),
+        Command::Keygen { out } => run("keygen", &|_| new_keys(&out)),
         Command::Check => run("check", &|front| {
             check(&front.config()?, front.location()).report()
         }),
@@ -194,6 +298,18 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// A pair of keys for receipts.
+fn new_keys(folder: &Path) -> Result<Report, Failure> {
+    let pair = keygen(folder, "receipt")?;
+    let text = format!(
+        "{} (keep it secret, name it as `receipts.keyFile`)\n{} (give it to the bundler as `receipts.trustedKeys`)\nkey id {}",
+        pair.private.display(),
+        pair.public.display(),
+        pair.id
+    );
+    Ok(Report::new("done", text).with(&serde_json::json!({ "keyId": pair.id }))?)
+}
+
 /// What was accepted here; an officer's laptop has no state.
 fn state(config: Option<&Config>) -> Result<Ledger, Failure> {
     match config {
@@ -203,10 +319,7 @@ fn state(config: Option<&Config>) -> Result<Ledger, Failure> {
 }
 
 fn drop_old(front: &Front, arguments: PruneArguments) -> Result<Report, Failure> {
-    let config = front.config()?;
-    let folder = &config.artefacts.metadata_dir;
-    disk::create_folder(folder, 0o755)?;
-    let _lock = Lock::acquire(&folder.join("lock"))?;
+    let (config, _lock) = locked(front)?;
     let request = prune::Request {
         config: &config,
         trusted: &keys::trusted(&config)?,
@@ -225,20 +338,28 @@ fn drop_old(front: &Front, arguments: PruneArguments) -> Result<Report, Failure>
     prune::prune(&request, &*front.location()?.open_to_discard()?)
 }
 
-fn run_once(front: &Front) -> Result<Report, Failure> {
+/// The configuration, and the lock of whoever changes what is here.
+fn locked(front: &Front) -> Result<(Config, Lock), Failure> {
     let config = front.config()?;
-    config.target()?;
-    let interrupt = interrupt::watch()?;
-    let trusted = keys::trusted(&config)?;
     for folder in [&config.artefacts.metadata_dir, &config.artefacts.bundle_dir] {
         disk::create_folder(folder, 0o755)?;
     }
-    let _lock = Lock::acquire(&config.artefacts.metadata_dir.join("lock"))?;
+    let lock = Lock::acquire(&config.artefacts.metadata_dir.join("lock"))?;
+    Ok((config, lock))
+}
+
+fn run_once(front: &Front, arguments: &RunArguments) -> Result<Report, Failure> {
+    front.config()?.target()?;
+    let interrupt = interrupt::watch()?;
+    let trusted = keys::trusted(&front.config()?)?;
+    let (config, _lock) = locked(front)?;
     let store = front.location()?.open_to_read()?;
     let request = Request {
         config: &config,
         front,
         trusted: &trusted,
+        start: arguments.start(),
+        asked: arguments.asked(),
         interrupt: &interrupt,
     };
     report(&populate(&request, &*store)?, &config)
@@ -263,19 +384,26 @@ fn report(populated: &Populated, config: &Config) -> Result<Report, Failure> {
             .map(|folder| format!("; cluster resources in {}", folder.display()))
             .unwrap_or_default();
         lines.push(format!(
-            "applied bundle {} ({}{partial}) to {}: {}; {} destinations answer with the signed digest{rebuilt}{resources}",
+            "applied bundle {} ({}{partial}{}) to {}: {}; {} destinations answer with the signed digest{rebuilt}{resources}",
             bundle.sequence,
             bundle.kind,
+            among(", with the blobs of ", &bundle.merged),
             config.target()?.as_str(),
             bundle.content,
             bundle.confirmed,
         ));
+    }
+    if !populated.skipped.is_empty() {
+        lines.push(among("not needed: bundle ", &populated.skipped));
     }
     if let Some(waiting) = &populated.waiting {
         lines.push(format!(
             "waiting for bundle {}: {}",
             waiting.sequence, waiting.because
         ));
+    }
+    if let Some(receipt) = &populated.receipt {
+        lines.push(format!("the receipt is in {}", receipt.display()));
     }
     let outcome = match (populated.waiting.is_some(), populated.applied.is_empty()) {
         (true, _) => "waiting",
@@ -293,4 +421,13 @@ fn report(populated: &Populated, config: &Config) -> Result<Report, Failure> {
         }
     };
     Ok(Report::new(outcome, lines.join("\n")).with(populated)?)
+}
+
+/// Numbers after a word; nothing where there are none.
+fn among(word: &str, numbers: &[u64]) -> String {
+    if numbers.is_empty() {
+        return String::new();
+    }
+    let numbers: Vec<_> = numbers.iter().map(ToString::to_string).collect();
+    format!("{word}{}", numbers.join(", "))
 }

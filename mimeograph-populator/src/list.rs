@@ -11,7 +11,7 @@ use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
 use serde::Serialize;
 
-use crate::ledger::{Fate, Ledger};
+use crate::ledger::Ledger;
 
 /// A bundle on one line.
 #[derive(Debug, Serialize)]
@@ -101,8 +101,7 @@ pub fn list(
 
 fn fate(ledger: &Ledger, sequence: Sequence) -> &'static str {
     match ledger.bundles.get(&sequence).map(|bundle| bundle.fate) {
-        Some(Fate::Applied) => "applied",
-        Some(Fate::Skipped) => "skipped",
+        Some(fate) => fate.as_str(),
         None if Some(sequence) < ledger.mark() => "skipped",
         None => "new",
     }

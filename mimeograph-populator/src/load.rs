@@ -26,17 +26,16 @@ use mimeograph_manifest::manifest::Flag;
 use mimeograph_manifest::manifest::{Generation, Missing, Role};
 use mimeograph_manifest::release::ReleaseKeys;
 
+use crate::cache::Cache;
 use crate::deliver;
 use crate::oc_mirror::DiskToMirror;
 use crate::registries;
-use crate::registry::{Registry, Wanted};
+use crate::registry::{ASKED_AT_ONCE, Registry, Wanted};
 use crate::resources;
 use crate::verified::VerifiedBundle;
 
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(20);
-/// Destinations asked at once.
-const ASKED_AT_ONCE: usize = 8;
 
 /// What a load needs besides the bundle.
 #[derive(Debug)]
@@ -46,7 +45,7 @@ pub struct Loader<'a> {
     /// The program.
     pub oc_mirror: &'a OcMirror,
     /// v2's cache.
-    pub cache: PathBuf,
+    pub cache: &'a Cache,
     /// The keys that releases must be signed with.
     pub release_keys: &'a ReleaseKeys,
     /// Tells when to stop.
@@ -133,7 +132,7 @@ impl Loader<'_> {
             .join(bundle.manifest().sequence.padded());
         let status = attempts::run(settings, self.interrupt, |attempt, timeout| {
             remove_working(&bundle.archives())?;
-            residue::purge_uploads(&self.cache)?;
+            residue::purge_uploads(self.cache.root())?;
             let run = self.run(bundle, attempt, timeout, Purpose::Load)?;
             self.judge(bundle, &run)
         })?;
@@ -195,8 +194,7 @@ impl Loader<'_> {
         const END_OF_TAR: [u8; 1024] = [0; 1024];
         for file in bundle.manifest().files(Role::Archive) {
             let path = bundle.archives().join(file.name.as_str());
-            fs::remove_file(&path)
-                .map_err(|source| DiskError::new(Action::Remove, &path, source))?;
+            disk::remove(&path).map_err(|source| DiskError::new(Action::Remove, &path, source))?;
         }
         disk::write_durably(
             &bundle.archives().join("mirror_000001.tar"),
@@ -358,7 +356,7 @@ impl Loader<'_> {
             imageset: &imageset,
             from: &from,
             target: self.config.target()?,
-            cache: &self.cache,
+            cache: self.cache.root(),
             port: &port,
             auth_file: &private.auth_file(),
             target_tls_verify: settings.target_tls_verify,
@@ -370,7 +368,7 @@ impl Loader<'_> {
         let cache_by_variable = v2 && !self.oc_mirror.has("--cache-dir");
         let for_run = ForRun {
             port: v2.then_some(&port),
-            cache: cache_by_variable.then_some(self.cache.as_path()),
+            cache: cache_by_variable.then_some(self.cache.root()),
             added: Some(&settings.env),
         };
         let spec = Spec {
@@ -465,12 +463,8 @@ fn is_signed_so(bundle: &VerifiedBundle, partial: &Partial) -> bool {
 /// What an earlier attempt extracted is made anew by each load.
 fn remove_working(archives: &Path) -> Result<(), Failure> {
     let working = archives.join("working-dir");
-    match fs::remove_dir_all(&working) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(DiskError::new(Action::Remove, &working, source).into())
-        }
-        _ => Ok(()),
-    }
+    let removed = disk::remove(&working);
+    Ok(removed.map_err(|source| DiskError::new(Action::Remove, &working, source))?)
 }
 
 /// v1 writes its cluster resources below its working directory: they go to where v2's are looked for.

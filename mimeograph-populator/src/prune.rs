@@ -182,7 +182,8 @@ impl Retention<'_> {
                 Err(error) => drop(refused.insert(sequence, error)),
             }
         }
-        self.ledger.check(config.trust.stream.as_ref(), &bundles)?;
+        let pinned = config.trust.stream.as_ref();
+        self.ledger.check(pinned, config.upkeep, &bundles)?;
         let lists = Lists::read(self.store, trusted)?;
         lists.warn();
         let dropped = match &self.ledger.stream {

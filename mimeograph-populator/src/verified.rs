@@ -1,10 +1,12 @@
 //! Turn + chunks -> a verified bundle in a private folder: the only thing that `oc-mirror` may be given.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use mimeograph_manifest::archive::{ArchiveError, Contents, Headers, inspect};
+use mimeograph_manifest::archive::{ArchiveError, Contents, Headers, Place, inspect};
+use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::inventory::{Inventory, check_closure};
@@ -14,8 +16,9 @@ use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::manifest::{self, Generation, Manifest, Role};
 use mimeograph_manifest::release::ReleaseKeys;
 
+use crate::cache::Cache;
+use crate::course::Turn;
 use crate::fetch::{Pace, fetch};
-use crate::ledger::Turn;
 use crate::wished::{self, Signed};
 
 /// A bundle of which every byte was verified, in a folder of its own that holds nothing else.
@@ -31,6 +34,16 @@ pub struct VerifiedBundle {
     staging: PathBuf,
     turn: Turn,
     small: Small,
+    blobs: BTreeMap<Digest, Place>,
+}
+
+/// What a bundle is verified for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Its blobs go into the cache, under a newer bundle that is judged as a whole.
+    Merge,
+    /// It is loaded: what it holds must be what was asked for, and every image whole.
+    Load,
 }
 
 /// The small files, which are verified before the large ones are fetched.
@@ -108,15 +121,31 @@ impl Previewed {
         &self.small.imageset
     }
 
+    /// What the archives hold.
+    pub fn inventory(&self) -> &Inventory {
+        &self.small.inventory
+    }
+
+    /// Bytes that staging takes.
+    pub fn staging_size(&self) -> u64 {
+        staged(self.manifest()).map(|file| file.size).sum()
+    }
+
+    /// Bytes that the cache will grow by.
+    pub fn cache_size(&self, cache: &Cache) -> Result<u64, Failure> {
+        let lacking = cache.lacking(&self.small.inventory)?;
+        Ok(lacking.iter().map(|(_, size)| size).sum())
+    }
+
     /// Refuses where the folders cannot hold what is to come: staging, and the cache's blobs.
-    pub fn check_room(&self, bundle_dir: &Path, cache: &Path) -> Result<(), Failure> {
-        let staging: u64 = staged(self.manifest()).map(|file| file.size).sum();
-        let blobs: u64 = self.small.inventory.structure.blobs.values().sum();
-        let same = is_same_volume(bundle_dir, cache);
+    pub fn check_room(&self, bundle_dir: &Path, cache: &Cache) -> Result<(), Failure> {
+        let staging = self.staging_size();
+        let blobs = self.cache_size(cache)?;
+        let same = is_same_volume(bundle_dir, cache.root());
         let needs = if same {
             vec![(bundle_dir, staging + blobs)]
         } else {
-            vec![(bundle_dir, staging), (cache, blobs)]
+            vec![(bundle_dir, staging), (cache.root(), blobs)]
         };
         for (folder, bytes) in needs {
             let (free, need) = (disk::free_space(folder)?, bytes + bytes / 20);
@@ -141,9 +170,10 @@ impl Previewed {
         bundle_dir: &Path,
         pace: Pace<'_>,
         release_keys: &ReleaseKeys,
+        purpose: Purpose,
     ) -> Result<VerifiedBundle, Failure> {
         let Self { turn, small } = self;
-        let staging = staging(bundle_dir, &turn);
+        let staging = bundle_dir.join(staging_name(turn.manifest().digest()));
         private(&staging)?;
         for (role, folder) in PLACES {
             let files: Vec<_> = turn.manifest().files(*role).collect();
@@ -154,12 +184,17 @@ impl Previewed {
             }
             fetch(store, &files, &folder, pace)?;
         }
-        let bundle = VerifiedBundle {
+        let mut bundle = VerifiedBundle {
             staging,
             turn,
             small,
+            blobs: BTreeMap::new(),
         };
-        bundle.check_archives(release_keys)?;
+        let contents = check_archives(&bundle.archives(), bundle.manifest(), bundle.inventory())?;
+        if purpose == Purpose::Load {
+            bundle.judge(&contents, release_keys)?;
+        }
+        bundle.blobs = contents.places.blobs;
         Ok(bundle)
     }
 }
@@ -182,19 +217,31 @@ pub(crate) fn staged(manifest: &Manifest) -> impl Iterator<Item = &manifest::Fil
 }
 
 /// The bundle's folder: digits made of its manifest's digest, so that another try finds what was fetched.
-fn staging(bundle_dir: &Path, turn: &Turn) -> PathBuf {
-    let digest = turn.manifest().digest();
-    let number = digest.as_bytes()[..8]
+fn staging_name(manifest: Digest) -> String {
+    let number = manifest.as_bytes()[..8]
         .iter()
         .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
-    bundle_dir.join(format!("{number:020}"))
+    format!("{number:020}")
+}
+
+/// Removes what was staged of bundles other than these: nobody comes back for it.
+pub fn sweep(bundle_dir: &Path, waited_for: &[Digest]) -> Result<(), Failure> {
+    let kept: Vec<_> = waited_for.iter().copied().map(staging_name).collect();
+    let read = |source| DiskError::new(Action::Read, bundle_dir, source);
+    for entry in fs::read_dir(bundle_dir).map_err(read)? {
+        let entry = entry.map_err(read)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_staging = name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit());
+        if is_staging && !kept.contains(&name) {
+            let path = entry.path();
+            disk::remove(&path).map_err(|source| DiskError::new(Action::Remove, &path, source))?;
+        }
+    }
+    Ok(())
 }
 
 fn private(folder: &Path) -> Result<(), Failure> {
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder);
+    let made = disk::make(folder, 0o700);
     let closed = made.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o700)));
     Ok(closed.map_err(|source| DiskError::new(Action::Create, folder, source))?)
 }
@@ -209,12 +256,9 @@ fn remove_others(folder: &Path, files: &[&manifest::File]) -> Result<(), Failure
             && files
                 .iter()
                 .any(|file| Some(file.name.as_str()) == entry.file_name().to_str());
-        let removed = match entry.file_type() {
-            _ if is_ours => continue,
-            Ok(kind) if kind.is_dir() => fs::remove_dir_all(&path),
-            _ => fs::remove_file(&path),
-        };
-        removed.map_err(|source| DiskError::new(Action::Remove, &path, source))?;
+        if !is_ours {
+            disk::remove(&path).map_err(|source| DiskError::new(Action::Remove, &path, source))?;
+        }
     }
     Ok(())
 }
@@ -261,9 +305,9 @@ pub(crate) fn check_archives(
 }
 
 impl VerifiedBundle {
-    fn check_archives(&self, release_keys: &ReleaseKeys) -> Result<(), Failure> {
+    /// Whether it is what was asked for, and whole.
+    fn judge(&self, contents: &Contents, release_keys: &ReleaseKeys) -> Result<(), Failure> {
         let inventory = self.inventory();
-        let contents = check_archives(&self.archives(), self.manifest(), inventory)?;
         let signed = Signed {
             manifest: self.manifest(),
             imageset: self.imageset(),
@@ -271,15 +315,26 @@ impl VerifiedBundle {
             before: self.turn.before(),
             release_keys,
         };
-        let folder = self.archives();
-        let files = opened(&folder, self.manifest()).map(|opened| opened.map(|(_, file)| file));
-        wished::check(signed, &contents, files.collect::<Result<_, _>>()?)?;
+        wished::check(signed, contents, self.open_archives()?)?;
         Ok(check_closure(
             &inventory.structure,
             self.turn.before(),
             inventory.wish.digests(),
             &inventory.wish.index_members(self.imageset()),
         )?)
+    }
+
+    /// Its archives, to be read from.
+    pub(crate) fn open_archives(&self) -> Result<Vec<File>, Failure> {
+        let folder = self.archives();
+        let files = opened(&folder, self.manifest()).map(|opened| opened.map(|(_, file)| file));
+        Ok(files.collect::<Result<_, _>>()?)
+    }
+
+    /// In which archive a blob lies, and at which byte.
+    pub(crate) fn place(&self, blob: &Digest) -> Option<(usize, u64)> {
+        let place = self.blobs.get(blob)?;
+        Some((place.archive, place.data.start))
     }
 
     /// The bundle's manifest.
@@ -349,7 +404,7 @@ impl VerifiedBundle {
 
     /// Drops the folder, once the bundle was applied.
     pub fn discard(self) {
-        if let Err(error) = fs::remove_dir_all(&self.staging) {
+        if let Err(error) = disk::remove(&self.staging) {
             tracing::warn!(folder = %self.staging.display(), %error, "failed to remove what was staged");
         }
     }

@@ -8,7 +8,7 @@ use mimeograph_manifest::archive::{ArchiveError, Contents, Headers, inspect};
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::inventory::{Before, Inventory, check_closure};
-use mimeograph_manifest::io::config::{Config, EnclaveName};
+use mimeograph_manifest::io::config::{Config, EnclaveName, Upkeep};
 use mimeograph_manifest::io::console::{Progress, Report};
 use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::listing::Listing;
@@ -20,7 +20,7 @@ use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
 use serde::Serialize;
 
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, Lost};
 use crate::open::{OpenError, check_audience, check_created, check_expiry};
 use crate::read::ChunkReader;
 use crate::wished::{self, Signed};
@@ -112,11 +112,10 @@ impl Side {
     }
 
     fn check(&self, manifests: &[Verified<Manifest>]) -> Result<(), Failure> {
-        let pinned = self
-            .config
-            .as_ref()
-            .and_then(|config| config.trust.stream.as_ref());
-        Ok(self.ledger.check(pinned, manifests)?)
+        let config = self.config.as_ref();
+        let pinned = config.and_then(|config| config.trust.stream.as_ref());
+        let upkeep = config.map_or(Upkeep::Kept, |config| config.upkeep);
+        Ok(self.ledger.check(pinned, upkeep, manifests)?)
     }
 }
 
@@ -304,6 +303,8 @@ impl Look<'_> {
                 Err(LedgerError::Gap {
                     found: manifest.sequence,
                     needed: link.sequence,
+                    cache: Lost::Never,
+                    holds: None,
                 })
             }
             _ => Ok(()),

@@ -45,6 +45,13 @@ impl Lab {
         lab
     }
 
+    /// The tags of the target, but for the state's copy.
+    pub(crate) fn loaded(&self) -> std::collections::BTreeMap<String, String> {
+        let mut tags = self.target.tags();
+        tags.retain(|name, _| !name.contains("/mimeograph-state:"));
+        tags
+    }
+
     /// Lets other users look into its folder, which is closed to them at first.
     pub(crate) fn let_others_in(&self) {
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);

@@ -39,6 +39,8 @@ pub struct Keep {
     pub full: NonZeroUsize,
     /// All that is younger than so many days.
     pub days: Option<u16>,
+    /// All that came after this one, the last that every enclave has applied by its own word.
+    pub applied: Option<Sequence>,
 }
 
 /// What becomes of chunks that neither a bundle nor a list names: those of runs that came to nothing, or of one that is

@@ -79,9 +79,10 @@ impl Stream {
             let days = now.since(bundle.created).as_secs() / (24 * 60 * 60);
             keep.days.is_some_and(|keep| days < keep.into())
         };
+        let is_ahead = |sequence| keep.applied.is_some_and(|applied| sequence > applied);
         let wanted = self
             .alive()
-            .filter(|one| Some(one.sequence) >= oldest || is_young(one));
+            .filter(|one| Some(one.sequence) >= oldest || is_young(one) || is_ahead(one.sequence));
         pruned::kept(&self.bundles, wanted.map(|one| one.sequence))
     }
 

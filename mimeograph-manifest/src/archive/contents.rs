@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::io::{Read, Seek, Write as _};
 use std::ops::Range;
 
-use serde::Deserialize;
-
 use super::{ArchiveError, Entry, Headers, What};
 use crate::digest::{Digest, Hasher};
 use crate::inventory::{ImageManifest, Structure};
@@ -189,7 +187,7 @@ fn check_blob<R: Read + Seek>(
             found,
         });
     }
-    Ok(small.and_then(|bytes| parse_image(&bytes)))
+    Ok(small.and_then(|bytes| ImageManifest::parse(&bytes)))
 }
 
 /// The digest of an entry's data, and the data itself where it may be an image manifest.
@@ -223,47 +221,4 @@ fn hash<R: Read + Seek>(
         left -= count as u64;
     }
     Ok((hasher.finish(), kept))
-}
-
-/// The members that an OCI manifest or index, or a Docker one of schema 2, has.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawImage {
-    schema_version: u64,
-    #[serde(default)]
-    config: Option<Descriptor>,
-    #[serde(default)]
-    layers: Option<Vec<Descriptor>>,
-    #[serde(default)]
-    manifests: Option<Vec<Descriptor>>,
-}
-
-#[derive(Deserialize)]
-struct Descriptor {
-    digest: String,
-}
-
-fn parse_image(bytes: &[u8]) -> Option<ImageManifest> {
-    let raw: RawImage = serde_json::from_slice(bytes).ok()?;
-    if raw.schema_version != 2 || (raw.layers.is_none() && raw.manifests.is_none()) {
-        return None;
-    }
-    let digests = |list: Vec<Descriptor>| -> Option<Vec<Digest>> {
-        let mut digests = list
-            .iter()
-            .map(|d| Digest::from_oci(&d.digest).ok())
-            .collect::<Option<Vec<_>>>()?;
-        digests.sort_unstable();
-        digests.dedup();
-        Some(digests)
-    };
-    Some(ImageManifest {
-        blobs: digests(
-            raw.config
-                .into_iter()
-                .chain(raw.layers.unwrap_or_default())
-                .collect(),
-        )?,
-        manifests: digests(raw.manifests.unwrap_or_default())?,
-    })
 }

@@ -66,12 +66,28 @@ impl Fault for KeyFileError {
 
 /// The signing key of the configuration.
 pub fn signing(config: &Config) -> Result<SigningKey, Failure> {
-    let path = config.signing_key()?;
+    private(config.signing_key()?)
+}
+
+/// The key that receipts are signed with, where the configuration has one.
+pub fn receipt(config: &Config) -> Result<Option<SigningKey>, Failure> {
+    config.receipt_key()?.map(private).transpose()
+}
+
+/// The keys that count for receipts: each of them alone.
+pub fn receipts_trusted(config: &Config) -> Result<TrustedKeys, Failure> {
+    let files = config.receipt_keys()?;
+    let keys = files.iter().map(|path| public(path));
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    Ok(TrustedKeys::new(keys, std::num::NonZeroUsize::MIN))
+}
+
+fn private(path: PathBuf) -> Result<SigningKey, Failure> {
     let pem = read(&path)?;
     // Not the group: Kubernetes lets one in with `fsGroup`.
     if path.metadata().is_ok_and(|of| of.mode() & 0o007 != 0) {
         tracing::warn!(
-            "the signing key `{}` is open to everyone on this machine: close it with `chmod o-rwx`",
+            "the key `{}` is open to everyone on this machine: close it with `chmod o-rwx`",
             path.display()
         );
     }

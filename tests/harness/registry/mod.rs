@@ -107,6 +107,11 @@ impl Registry {
         }
     }
 
+    /// Copies everything that it stores to `dir`, for another registry to start at.
+    pub fn copy_to(&self, dir: &Path) -> std::io::Result<()> {
+        self.served.store.copy_to(dir)
+    }
+
     /// `127.0.0.1:PORT`.
     pub fn host(&self) -> String {
         self.address.to_string()
@@ -115,6 +120,26 @@ impl Registry {
     /// How many requests came in so far.
     pub fn requests(&self) -> u64 {
         self.served.requests.load(Ordering::SeqCst)
+    }
+
+    /// From now on requests of one method, whose path has a part, are answered with a status.
+    pub fn refuse(&self, method: &str, part: &str, status: u16) {
+        let mut refused = self
+            .served
+            .refused
+            .lock()
+            .expect("no test panics with this lock");
+        refused.push((method.to_owned(), part.to_owned(), status));
+    }
+
+    /// Nothing is refused any more.
+    pub fn refuse_nothing(&self) {
+        let mut refused = self
+            .served
+            .refused
+            .lock()
+            .expect("no test panics with this lock");
+        refused.clear();
     }
 
     /// Everything it stores. Two equal snapshots mean that nothing changed between them.

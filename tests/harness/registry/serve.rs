@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use axum::Router;
@@ -34,6 +34,8 @@ type Answer = Result<Response<Body>, Refusal>;
 pub(super) struct Served {
     pub(super) store: Store,
     pub(super) requests: AtomicU64,
+    /// Methods, parts of paths, and what is answered instead.
+    pub(super) refused: Mutex<Vec<(String, String, u16)>>,
     /// The header that every request must carry.
     authorization: Option<String>,
 }
@@ -46,8 +48,23 @@ impl Served {
         Self {
             store,
             requests: AtomicU64::new(0),
+            refused: Mutex::default(),
             authorization,
         }
+    }
+
+    fn refusal(&self, method: &str, path: &str) -> Option<Refusal> {
+        let refused = self.refused.lock().expect("no test panics with this lock");
+        let mut refused = refused.iter();
+        let (.., status) = refused.find(|(of, part, _)| of == method && path.contains(part))?;
+        let status = StatusCode::from_u16(*status).expect("a status");
+        let code = match status {
+            StatusCode::UNAUTHORIZED => "UNAUTHORIZED",
+            StatusCode::FORBIDDEN => "DENIED",
+            StatusCode::NOT_FOUND => "NAME_UNKNOWN",
+            _ => "UNKNOWN",
+        };
+        Some(Refusal::new(status, code, "as the test asked"))
     }
 }
 
@@ -101,6 +118,9 @@ async fn route(served: &Served, request: Request) -> Answer {
         .and_then(|value| value.to_str().ok());
     if served.authorization.is_some() && served.authorization.as_deref() != presented {
         return Err(Refusal::unauthorized());
+    }
+    if let Some(refusal) = served.refusal(parts.method.as_str(), parts.uri.path()) {
+        return Err(refusal);
     }
     let query = query(parts.uri.query().unwrap_or_default());
     let target =

@@ -2,6 +2,8 @@
 
 mod check;
 mod published;
+mod receipts;
+mod retired;
 mod runs;
 mod unpack;
 mod verify;
@@ -20,7 +22,7 @@ fn published() -> Lab {
 
 /// All that lies on disk on both sides and in the store, and what the target serves.
 #[track_caller]
-fn everything(lab: &Lab) -> impl PartialEq + std::fmt::Debug + use<> {
+pub(crate) fn everything(lab: &Lab) -> impl PartialEq + std::fmt::Debug + use<> {
     let folders = [
         "store",
         "connected",

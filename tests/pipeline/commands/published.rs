@@ -31,7 +31,7 @@ fn both_sides_list_the_same_bundles_and_the_populator_says_what_became_of_them()
     assert_eq!(here(&before), ["new", "new"]);
     done(&lab.populator(&["run"]));
     let after = rows(&lab.populator(&["list", "--output", "json"]));
-    assert_eq!(here(&after), ["applied", "applied"]);
+    assert_eq!(here(&after), ["merged", "applied"]);
     for (row, here) in connected.iter().zip(&after) {
         assert_eq!(
             (&row["sha256"], &row["bytes"]),

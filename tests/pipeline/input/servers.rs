@@ -1,6 +1,7 @@
 //! Stores and registries that do not answer, or refuse us; and secrets, which are never told.
 
 use std::fs;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -138,7 +139,7 @@ fn with_logins(gap: &mut Gap, password: &str) {
             ..Options::default()
         })
     };
-    (gap.source, gap.target) = (start(), start());
+    (gap.source, gap.target) = (Arc::new(start()), start());
     (gap.source_host, gap.target_host) = (gap.source.host(), gap.target.host());
     for n in 1..=2 {
         gap.source
@@ -236,7 +237,15 @@ fn a_login_that_a_registry_refuses_is_named_and_publishes_or_applies_nothing() {
     log_in(&lab, PASSWORD);
     done(&lab.bundler(&["run"]));
     log_in(&lab, "WrongPassword");
+    // Where the state's copy lies there, that is asked for first.
     let ran = lab.populator(&["run"]);
+    let words = [&*lab.target_host, "mimeograph-state", "authFile"];
+    refused(&ran, 77, "REGISTRY_FORBIDDEN", &words);
+    tells_none(&ran, &["WrongPassword", &auth("WrongPassword")]);
+    let file = lab.path("disconnected.yaml");
+    let right = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{right}state: {{ copy: none }}\n")).unwrap();
+    let ran = lab.populator(&["run", "--first"]);
     // From 4.20 it asks the target before it begins; before, each image fails.
     let (status, id) = match ran.status {
         86 => (86, "PARTIAL"),
@@ -246,8 +255,9 @@ fn a_login_that_a_registry_refuses_is_named_and_publishes_or_applies_nothing() {
     tells_none(&ran, &["WrongPassword", &auth("WrongPassword")]);
     assert_eq!(lab.target.tags().len(), 0);
     log_in(&lab, PASSWORD);
+    fs::write(&file, right).unwrap();
     done(&lab.populator(&["run"]));
-    assert_eq!(lab.target.tags().len(), 2);
+    assert_eq!(lab.loaded().len(), 2);
 }
 
 #[test]
@@ -259,6 +269,10 @@ fn a_target_that_does_not_answer_is_named_and_the_bundle_is_applied_once_it_does
     let away = nobody();
     fs::write(&file, right.replace(&lab.target_host, &away)).unwrap();
     let ran = lab.populator(&["run"]);
+    refused(&ran, 69, "REGISTRY_UNREACHABLE", &[&away, "refused"]);
+    let without_copy = right.replace(&lab.target_host, &away) + "state: { copy: none }\n";
+    fs::write(&file, without_copy).unwrap();
+    let ran = lab.populator(&["run", "--first"]);
     refused(
         &ran,
         85,
@@ -269,5 +283,5 @@ fn a_target_that_does_not_answer_is_named_and_the_bundle_is_applied_once_it_does
     assert_eq!(listed["result"][0]["here"], "new");
     fs::write(&file, right).unwrap();
     done(&lab.populator(&["run"]));
-    assert_eq!(lab.target.tags().len(), 2);
+    assert_eq!(lab.loaded().len(), 2);
 }

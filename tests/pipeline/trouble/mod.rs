@@ -1,7 +1,10 @@
 //! Whatever `oc-mirror` does, and whenever anything dies: no failure looks like success, and nothing that
 //! `oc-mirror` recorded as shipped is lost.
 
+mod catching_up;
+mod copies;
 mod generations;
+mod origin;
 mod outcomes;
 mod resume;
 mod retention;
@@ -21,7 +24,15 @@ const GOOD: &str = "VERSION=5.2\n";
 
 /// A lab that published and applied one bundle of two images, and has a third to go.
 fn settled() -> Lab {
-    let lab = Lab::with(|gap| gap.play(GOOD).unwrap());
+    begun(Lab::with(|gap| gap.play(GOOD).unwrap()))
+}
+
+/// The same with a real `oc-mirror`, where one is named.
+fn settled_in_earnest() -> Lab {
+    begun(Lab::new())
+}
+
+fn begun(lab: Lab) -> Lab {
     done(&lab.bundler(&["run"]));
     done(&lab.populator(&["run"]));
     lab.add_image(3);
@@ -58,7 +69,7 @@ fn arrives(lab: &Lab, images: u8) {
 }
 
 /// Changes the configuration of one side.
-fn configure(lab: &Lab, side: &str, from: &str, to: &str) {
+pub(crate) fn configure(lab: &Lab, side: &str, from: &str, to: &str) {
     let file = lab.path(&format!("{side}.yaml"));
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains(from), "no `{from}` in {text}");

@@ -18,7 +18,7 @@ fn delta_on(sequence: u64) -> (String, Option<u64>) {
     ("delta".to_owned(), Some(sequence))
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().flatten() {
         let (from, to) = (entry.path(), to.join(entry.file_name()));

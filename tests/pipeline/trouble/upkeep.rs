@@ -136,7 +136,7 @@ pub(crate) fn as_sealed(lab: &Lab, side: &str, sequence: u64) {
     let start = format!("{sequence:010}.");
     let signature = names
         .iter()
-        .find(|name| name.starts_with(&start) && name.ends_with(".sig"));
+        .find(|name| name.starts_with(&start) && name.strip_suffix(".sig").is_some());
     let signature = fs::read(papers.join(signature.unwrap())).unwrap();
     let keys = lab.bundler(&["check", "--output", "json"]);
     let (_, id) = keys.stdout.split_once("key id ").unwrap();

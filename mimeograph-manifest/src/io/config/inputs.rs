@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::error::ConfigError;
 use super::model::Config;
 use super::place::Field;
-use super::scalar::{AbsolutePath, RegistryUri};
+use super::scalar::{AbsolutePath, EnclaveName, RegistryUri};
 use crate::failure::ErrorId;
 use crate::io::location::{S3Location, StoreLocation};
 
@@ -89,12 +89,50 @@ impl Config {
         Err(self.absent(&field, key, BUNDLER_KEYGEN, ErrorId::KeyMissing))
     }
 
+    /// The file of the key that receipts are signed with, where one is configured.
+    pub fn receipt_key(&self) -> Result<Option<PathBuf>, ConfigError> {
+        match &self.receipts.key_file {
+            Some(file) if !file.is_file() => Err(self.absent(
+                &Field::named("receipts.keyFile"),
+                file,
+                "make one with `mimeograph-populator keygen --out DIR`, or take the field out",
+                ErrorId::KeyMissing,
+            )),
+            file => Ok(file.as_ref().map(|file| file.to_path_buf())),
+        }
+    }
+
+    /// The files of the keys that count for receipts.
+    pub fn receipt_keys(&self) -> Result<Vec<PathBuf>, ConfigError> {
+        let remedy = "put the public keys (`*.pub.pem`, made by `mimeograph-populator keygen --out DIR`) there";
+        if self.receipts.trusted_keys.is_empty() {
+            return Err(self.source.required("receipts.trustedKeys", remedy));
+        }
+        self.keys("receipts.trustedKeys", &self.receipts.trusted_keys, remedy)
+    }
+
+    /// Who we are, where something needs it.
+    pub fn enclave(&self) -> Result<&EnclaveName, ConfigError> {
+        let remedy = "write the name of this network, which its receipts then have";
+        let missing = || self.source.required("enclave", remedy);
+        self.enclave.as_ref().ok_or_else(missing)
+    }
+
     /// The files of the trusted keys: those that are named, and every `*.pem` of the folders that are.
     pub fn trusted_keys(&self) -> Result<Vec<PathBuf>, ConfigError> {
-        let field = Field::named("trust.keys");
         let remedy = "put the public keys (`*.pub.pem`, made by `mimeograph-bundler keygen --out DIR`) there";
+        self.keys("trust.keys", &self.trust.keys, remedy)
+    }
+
+    fn keys(
+        &self,
+        field: &'static str,
+        places: &[AbsolutePath],
+        remedy: &str,
+    ) -> Result<Vec<PathBuf>, ConfigError> {
+        let field = Field::named(field);
         let mut files = Vec::new();
-        for (index, place) in self.trust.keys.iter().enumerate() {
+        for (index, place) in places.iter().enumerate() {
             let found = keys_at(place);
             if found.is_empty() {
                 let field = field.index(index);

@@ -13,6 +13,7 @@ use super::{log, outlet, panic, progress, termination};
 use crate::failure::{ErrorId, Exit, Failure, Fault};
 use crate::io::config::{Config, Operation};
 use crate::io::disk::{Action, DiskError};
+use crate::io::failpoint;
 use crate::io::location::StoreLocation;
 
 /// The version of both programs.
@@ -153,12 +154,13 @@ impl Front {
         if let Some(failure) = self.print(&summary, report.as_ref()) {
             summary = self.summarise(command, Err(failure)).0;
         }
-        // clap has printed what it has to say, with more than fits into a line.
-        let told =
-            summary.error_id == Some(ErrorId::Usage) && self.options.log_format == LogFormat::Text;
+        // Before there is a command, clap has printed what it has to say, with more than fits into a line.
+        let told = command.is_empty() && self.options.log_format == LogFormat::Text;
         if summary.error_id.is_some() && !told {
             self.complain(&summary);
         }
+        // Everything is done; a test may end us before that is told.
+        let _ = failpoint::reach("end", command);
         let path = self.options.termination_message.as_deref();
         let exit = summary.exit;
         termination::write(path, &summary.fitted().line(None));

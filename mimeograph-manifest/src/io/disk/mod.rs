@@ -1,13 +1,16 @@
 //! Files and folders: reading within a bound, writing so that a crash leaves the old or the new, the lock of a run.
 
+mod change;
+mod draft;
 mod error;
 mod lock;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+pub use self::change::{make, remove, rename, sync};
+pub use self::draft::Draft;
 pub use self::error::{Action, DiskError, id_of};
 pub use self::lock::Lock;
 
@@ -38,43 +41,25 @@ pub fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, DiskErr
 }
 
 /// Writes a file of permissions `mode` so that, whatever happens, `path` holds the old bytes or all of
-/// the new ones: a temporary file beside it, fsync, rename, fsync of the folder.
+/// the new ones: see [`Draft`].
 pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
-    let folder = folder_of(path);
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".")
-        .suffix(".tmp")
-        .make_in(folder, |path| {
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true).mode(0o600).open(path)
-        })
-        .map_err(|source| DiskError::new(Action::Create, path, source))?;
-    let failed = |source| DiskError::new(Action::Write, path, source);
-    temporary.write_all(bytes).map_err(failed)?;
-    let file = temporary.as_file();
-    file.set_permissions(fs::Permissions::from_mode(mode))
-        .map_err(failed)?;
-    file.sync_all().map_err(failed)?;
-    temporary
-        .persist(path)
-        .map_err(|error| DiskError::new(Action::Create, path, error.error))?;
-    sync_folder(folder)
+    let mut draft = Draft::beside(path, mode)?;
+    draft
+        .write_all(bytes)
+        .map_err(|source| DiskError::new(Action::Write, path, source))?;
+    draft.keep()
 }
 
 /// Makes names that were added to a folder, or taken from it, last.
 pub fn sync_folder(folder: &Path) -> Result<(), DiskError> {
     File::open(folder)
-        .and_then(|folder| folder.sync_all())
+        .and_then(|opened| sync(&opened, folder))
         .map_err(|source| DiskError::new(Action::Write, folder, source))
 }
 
 /// Makes a folder and those above it, each with permissions `mode`, unless they are there.
 pub fn create_folder(path: &Path, mode: u32) -> Result<(), DiskError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(path)
-        .map_err(|source| DiskError::new(Action::Create, path, source))
+    make(path, mode).map_err(|source| DiskError::new(Action::Create, path, source))
 }
 
 /// Whether `folder` can be written to or, where it does not exist yet, made. Nothing is written.
@@ -120,7 +105,9 @@ fn folder_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
     use crate::failure::{ErrorId, Fault as _, chain};

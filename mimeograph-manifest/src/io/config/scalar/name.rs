@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use super::Mistake;
 use crate::limits;
+use crate::name::is_enclave;
 use crate::text::as_text;
 
 /// What people call a stream: one line of text.
@@ -48,9 +49,7 @@ impl FromStr for EnclaveName {
     type Err = Mistake;
 
     fn from_str(text: &str) -> Result<Self, Mistake> {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if begins && text.len() <= limits::NAME_LENGTH && text.bytes().all(allowed) {
+        if is_enclave(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(Mistake::new(

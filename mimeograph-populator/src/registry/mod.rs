@@ -1,20 +1,19 @@
 //! Asks the target registry what it serves: the last check, and the only one that catches everything.
 
+mod access;
+pub mod artifact;
+
 use std::fmt;
-use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::oc_mirror::auth::Credentials;
 use mimeograph_manifest::io::oc_mirror::environment::Surroundings;
-use mimeograph_manifest::limits;
-use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
+pub use mimeograph_manifest::state::Wanted;
+use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
@@ -22,6 +21,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use self::access::{certificates, parse_credentials};
+
+/// Destinations that are asked at once.
+pub const ASKED_AT_ONCE: usize = 8;
 /// Tries of one question, and the pause before the second; doubled for each further one.
 const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -51,22 +54,23 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// A destination and what must be there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// The repository, without the host.
-    pub repository: String,
-    /// The tag.
-    pub tag: String,
-    /// The digest that was signed.
-    pub digest: Digest,
-}
-
 /// A destination that does not hold what it must.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
     wanted: Wanted,
     found: Option<Digest>,
+}
+
+impl Mismatch {
+    /// What should be there.
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    /// What is there.
+    pub fn found(&self) -> Option<Digest> {
+        self.found
+    }
 }
 
 impl fmt::Display for Mismatch {
@@ -116,6 +120,24 @@ pub enum RegistryError {
         /// What came back.
         source: Box<OciDistributionError>,
     },
+    /// It does not give all that it has.
+    #[error("registry `{host}` does not list all tags of `{repository}`")]
+    Cut {
+        /// The registry.
+        host: String,
+        /// The repository.
+        repository: String,
+    },
+    /// It refuses what is sent.
+    #[error("registry `{host}` does not take `{repository}`")]
+    Refused {
+        /// The registry.
+        host: String,
+        /// The repository.
+        repository: String,
+        /// What it said.
+        source: Box<OciDistributionError>,
+    },
     /// It refuses us.
     #[error("registry `{host}` refuses our credentials for `{repository}`")]
     Forbidden {
@@ -132,8 +154,8 @@ impl Fault for RegistryError {
     fn id(&self) -> ErrorId {
         match self {
             Self::Prepare { .. } => ErrorId::ConfigInvalid,
-            Self::Unreachable { .. } => ErrorId::RegistryUnreachable,
-            Self::Forbidden { .. } => ErrorId::RegistryForbidden,
+            Self::Unreachable { .. } | Self::Cut { .. } => ErrorId::RegistryUnreachable,
+            Self::Refused { .. } | Self::Forbidden { .. } => ErrorId::RegistryForbidden,
         }
     }
 
@@ -147,7 +169,7 @@ impl Fault for RegistryError {
                  `mirror.ocMirror.targetTLSVerify`"
                     .into(),
             ),
-            Self::Prepare { .. } => None,
+            Self::Prepare { .. } | Self::Cut { .. } | Self::Refused { .. } => None,
         }
     }
 }
@@ -207,6 +229,24 @@ impl Registry {
         })
     }
 
+    /// `host[:port]`.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) fn refused(&self, repository: &str, error: OciDistributionError) -> RegistryError {
+        RegistryError::Refused {
+            host: self.host.clone(),
+            repository: repository.to_owned(),
+            source: Box::new(error),
+        }
+    }
+
+    /// Waits for something that is asked with [`Question::put`].
+    pub(crate) fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
+        self.runtime.block_on(answer)
+    }
+
     /// The digest that the registry serves under a tag; `None` where it says that there is none.
     pub fn digest(&self, repository: &str, tag: &str) -> Result<Option<Digest>, RegistryError> {
         self.runtime.block_on(ask(self.question(repository, tag)))
@@ -249,7 +289,7 @@ impl Registry {
         })
     }
 
-    fn question(&self, repository: &str, tag: &str) -> Question {
+    pub(crate) fn question(&self, repository: &str, tag: &str) -> Question {
         let place = format!("{}/{repository}", self.host);
         // The longest entry that is the host or a path above the repository, as containers-auth.json(5) has it.
         let fits = |entry: &str| {
@@ -274,7 +314,7 @@ impl Registry {
 }
 
 /// One question, which owns what it needs.
-struct Question {
+pub(crate) struct Question {
     host: String,
     clients: Vec<Client>,
     image: Reference,
@@ -282,48 +322,58 @@ struct Question {
 }
 
 async fn ask(question: Question) -> Result<Option<Digest>, RegistryError> {
-    let Question {
-        host,
-        clients,
-        image,
-        auth,
-    } = question;
-    let mut pause = PAUSE;
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let mut failed = None;
-        for client in &clients {
-            match client.fetch_manifest_digest(&image, &auth).await {
-                Ok(text) => return Ok(Digest::from_oci(&text).ok()),
-                Err(error) if is_absent(&error) => return Ok(None),
-                Err(error) => {
-                    // Over the first protocol that got an answer, that answer counts.
-                    let answered = !matches!(error, OciDistributionError::RequestError(_));
-                    failed = Some(error);
-                    if answered {
-                        break;
+    let answer = question.put(
+        |client: Client, image: Reference, auth: RegistryAuth| async move {
+            client.fetch_manifest_digest(&image, &auth).await
+        },
+    );
+    Ok(answer.await?.and_then(|text| Digest::from_oci(&text).ok()))
+}
+
+impl Question {
+    /// Asks until an answer counts; `None` where the registry says that there is no such thing.
+    pub(crate) async fn put<T, F>(
+        &self,
+        ask: impl Fn(Client, Reference, RegistryAuth) -> F,
+    ) -> Result<Option<T>, RegistryError>
+    where
+        F: Future<Output = Result<T, OciDistributionError>>,
+    {
+        let mut pause = PAUSE;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut failed = None;
+            for client in &self.clients {
+                match ask(client.clone(), self.image.clone(), self.auth.clone()).await {
+                    Ok(answer) => return Ok(Some(answer)),
+                    Err(error) if is_absent(&error) => return Ok(None),
+                    Err(error) => {
+                        // Over the first protocol that got an answer, that answer counts.
+                        let answered = !matches!(error, OciDistributionError::RequestError(_));
+                        failed = Some(error);
+                        if answered {
+                            break;
+                        }
                     }
                 }
             }
+            let Some(error) = failed else { return Ok(None) };
+            let (host, source) = (self.host.clone(), Box::new(error));
+            if is_refusal(&source) {
+                let repository = self.image.repository().to_owned();
+                return Err(RegistryError::Forbidden {
+                    host,
+                    repository,
+                    source,
+                });
+            }
+            if tries >= TRIES {
+                return Err(RegistryError::Unreachable { host, source });
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
         }
-        let Some(error) = failed else { return Ok(None) };
-        if is_refusal(&error) {
-            let repository = image.repository().to_owned();
-            return Err(RegistryError::Forbidden {
-                host,
-                repository,
-                source: Box::new(error),
-            });
-        }
-        if tries >= TRIES {
-            return Err(RegistryError::Unreachable {
-                host,
-                source: Box::new(error),
-            });
-        }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
     }
 }
 
@@ -356,76 +406,6 @@ fn is_refusal(error: &OciDistributionError) -> bool {
             .any(|error| refused.contains(&error.code)),
         _ => false,
     }
-}
-
-/// The `auths` of a `config.json`; what cannot be read is left out, and the registry then says so.
-fn parse_credentials(json: &[u8]) -> Vec<(String, RegistryAuth)> {
-    let Ok(json) = serde_json::from_slice::<serde_json::Value>(json) else {
-        return Vec::new();
-    };
-    let entries = json.get("auths").and_then(serde_json::Value::as_object);
-    entries
-        .into_iter()
-        .flatten()
-        .filter_map(|(place, entry)| Some((plain(place), auth(entry)?)))
-        .collect()
-}
-
-/// Docker writes some places as addresses, `https://index.docker.io/v1/`.
-fn plain(place: &str) -> String {
-    let place = place
-        .trim_start_matches("https://")
-        .trim_start_matches("http://");
-    place.trim_end_matches('/').to_owned()
-}
-
-fn auth(entry: &serde_json::Value) -> Option<RegistryAuth> {
-    let text = |name: &str| {
-        entry
-            .get(name)
-            .and_then(serde_json::Value::as_str)
-            .filter(|text| !text.is_empty())
-    };
-    if let Some(token) = text("registrytoken") {
-        return Some(RegistryAuth::Bearer(token.to_owned()));
-    }
-    if let (Some(user), Some(password)) = (text("username"), text("password")) {
-        return Some(RegistryAuth::Basic(user.to_owned(), password.to_owned()));
-    }
-    let pair = String::from_utf8(STANDARD.decode(text("auth")?).ok()?).ok()?;
-    let (user, password) = pair.split_once(':')?;
-    Some(RegistryAuth::Basic(
-        user.to_owned(),
-        password.trim_end_matches('\0').to_owned(),
-    ))
-}
-
-/// Certificates of authorities that the user has put where containers/image looks for this registry's.
-fn certificates(host: &str) -> Vec<Certificate> {
-    let folders = ["/etc/containers/certs.d", "/etc/docker/certs.d"]
-        .map(|folder| PathBuf::from(folder).join(host));
-    let mut found = Vec::new();
-    for entry in folders
-        .iter()
-        .filter_map(|folder| fs::read_dir(folder).ok())
-        .flatten()
-        .flatten()
-    {
-        let path = entry.path();
-        let is_small = entry
-            .metadata()
-            .is_ok_and(|metadata| metadata.len() <= limits::CONFIG_SIZE);
-        if is_small
-            && path.extension().is_some_and(|end| end == "crt")
-            && let Ok(data) = fs::read(&path)
-        {
-            found.push(Certificate {
-                encoding: CertificateEncoding::Pem,
-                data,
-            });
-        }
-    }
-    found
 }
 
 #[cfg(test)]

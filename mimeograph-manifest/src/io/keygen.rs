@@ -5,18 +5,19 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use mimeograph_manifest::digest::Digest;
-use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
-use mimeograph_manifest::io::{disk, random};
-use mimeograph_manifest::key::SigningKey;
 use zeroize::Zeroizing;
+
+use super::{disk, random};
+use crate::digest::Digest;
+use crate::failure::{ErrorId, Failure, Fault};
+use crate::key::SigningKey;
 
 /// A pair of keys on disk.
 #[derive(Debug)]
 pub struct Pair {
-    /// The private key, for the bundler.
+    /// The private key, for the program that signs.
     pub private: PathBuf,
-    /// The public key, for every populator.
+    /// The public key, for those that verify.
     pub public: PathBuf,
     /// The key id.
     pub id: Digest,
@@ -48,12 +49,15 @@ impl Fault for KeygenError {
     }
 }
 
-/// Writes `signing.pem` (for nobody but its owner) and `signing.pub.pem` into `folder`.
-pub fn keygen(folder: &Path) -> Result<Pair, Failure> {
+/// Writes `NAME.pem` (for nobody but its owner) and `NAME.pub.pem` into `folder`.
+pub fn keygen(folder: &Path, name: &str) -> Result<Pair, Failure> {
     disk::create_folder(folder, 0o700)?;
     let seed = Zeroizing::new(random::bytes::<32>()?);
     let key = SigningKey::from_seed(&seed);
-    let (private, public) = (folder.join("signing.pem"), folder.join("signing.pub.pem"));
+    let (private, public) = (
+        folder.join(format!("{name}.pem")),
+        folder.join(format!("{name}.pub.pem")),
+    );
     if public.exists() {
         return Err(KeygenError::There(public).into());
     }

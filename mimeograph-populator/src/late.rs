@@ -1,0 +1,139 @@
+//! What is not whole in the store: it is set aside for what can do without it, waited for, and in the end an error.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault, chain};
+use mimeograph_manifest::io::clock;
+use mimeograph_manifest::io::config::Period;
+use mimeograph_manifest::manifest::Manifest;
+use mimeograph_manifest::name::Sequence;
+use mimeograph_manifest::signed::Verified;
+use serde::Serialize;
+
+use crate::apply::HeldUp;
+use crate::ledger::Ledger;
+
+/// A bundle that is waited for.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiting {
+    /// Its number.
+    pub sequence: u64,
+    /// Why it waits.
+    pub because: String,
+}
+
+/// Waited for too long.
+#[derive(Debug, thiserror::Error)]
+#[error("bundle {sequence} has been incomplete for longer than `trust.waitAtMost`: {because}")]
+struct Stale {
+    sequence: Sequence,
+    because: String,
+}
+
+impl Fault for Stale {
+    fn id(&self) -> ErrorId {
+        ErrorId::Stale
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(
+            "ask whoever carries the store what became of it; have the missing objects sent again"
+                .into(),
+        )
+    }
+}
+
+/// Bundles that are not whole in the store, and why a run ends with an error although it went on.
+#[derive(Debug, Default)]
+pub(crate) struct Late {
+    /// What each of those that are still arriving lacks.
+    pub arriving: BTreeMap<Sequence, String>,
+    /// Those that are not applied now: still arriving, or damaged.
+    pub set_aside: BTreeSet<Sequence>,
+    /// What was wrong with the first damaged one.
+    failure: Option<HeldUp>,
+    /// Something newer is there, and what it needs is not.
+    pub gap: Option<Failure>,
+}
+
+/// How long something is waited for.
+pub(crate) struct Patience<'a> {
+    /// Where it is noted since when.
+    pub metadata: &'a Path,
+    /// `trust.waitAtMost`
+    pub at_most: Period,
+}
+
+impl Late {
+    /// A bundle that is not whole must not hold up those that can do without it; any other failure ends the run.
+    pub(crate) fn set_aside(&mut self, held_up: HeldUp) -> Result<(), Failure> {
+        let HeldUp { sequence, failure } = held_up;
+        let says = chain(failure.as_error());
+        match failure.id() {
+            ErrorId::Incomplete => drop(self.arriving.insert(sequence, says)),
+            id if id.exit() == Exit::Damaged => {
+                tracing::error!(%sequence, "[{id}] {says}");
+                self.failure.get_or_insert(HeldUp { sequence, failure });
+            }
+            _ => return Err(failure),
+        }
+        self.set_aside.insert(sequence);
+        Ok(())
+    }
+
+    /// Says what is waited for; what is damaged, or missing for too long, is an error.
+    pub(crate) fn wait(
+        self,
+        found: &[Verified<Manifest>],
+        ledger: &mut Ledger,
+        patience: &Patience<'_>,
+    ) -> Result<Option<Waiting>, Failure> {
+        let mark = ledger.mark();
+        if let Some(HeldUp { failure, .. }) = self.failure.filter(|one| Some(one.sequence) > mark) {
+            return Err(failure);
+        }
+        let mut waiting = None;
+        for (sequence, because) in self.arriving {
+            if Some(sequence) > mark {
+                let one = patience.wait(ledger, sequence, because)?;
+                waiting.get_or_insert(one);
+            }
+        }
+        // What is arriving explains a gap.
+        if let Some(gap) = self.gap.filter(|_| waiting.is_none()) {
+            let mut above = found.iter().map(|manifest| manifest.sequence);
+            let above = above.find(|sequence| Some(*sequence) > mark);
+            let because = chain(gap.as_error());
+            let waited = patience.wait(ledger, above.unwrap_or(Sequence::FIRST), because);
+            waiting = match waited {
+                Err(failure) if failure.id() == ErrorId::Stale => return Err(gap),
+                other => Some(other?),
+            };
+        }
+        Ok(waiting)
+    }
+}
+
+impl Patience<'_> {
+    /// Notes since when something is waited for; too long is an error.
+    fn wait(
+        &self,
+        ledger: &mut Ledger,
+        sequence: Sequence,
+        because: String,
+    ) -> Result<Waiting, Failure> {
+        let now = clock::now();
+        let since = *ledger.waiting.entry(sequence).or_insert(now);
+        ledger.write(self.metadata)?;
+        if now.since(since) >= self.at_most.signed() {
+            return Err(Stale { sequence, because }.into());
+        }
+        tracing::info!(%sequence, "waiting: {because}");
+        Ok(Waiting {
+            sequence: sequence.number(),
+            because,
+        })
+    }
+}

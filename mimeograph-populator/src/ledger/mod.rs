@@ -1,0 +1,257 @@
+//! The ledger: what became of every bundle here. State moves along the signed chain, at the very end of what was done, and
+//! nowhere else.
+
+mod error;
+mod inventories;
+mod series;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use mimeograph_manifest::digest::Digest;
+use mimeograph_manifest::io::config::Upkeep;
+use mimeograph_manifest::io::disk;
+use mimeograph_manifest::manifest::{Generation, Kind, Link, Manifest};
+use mimeograph_manifest::name::{Sequence, StreamId};
+use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use self::error::{LedgerError, Lost};
+use self::series::check_series;
+
+const FILE: &str = "state.json";
+/// A ledger has about 200 bytes for each bundle of the stream.
+const SIZE: u64 = 64 << 20;
+
+/// What must last between runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ledger {
+    /// The stream that is followed, from the first bundle on.
+    pub stream: Option<StreamId>,
+    /// Every bundle that was accepted.
+    pub bundles: BTreeMap<Sequence, Accepted>,
+    /// The latest `created` that was accepted: the clock is never before it.
+    pub latest: Option<Timestamp>,
+    /// Since when a bundle is waited for.
+    pub waiting: BTreeMap<Sequence, Timestamp>,
+    /// Where the stream is followed from, as a person said so before anything was applied.
+    #[serde(default)]
+    pub begins: Option<Link>,
+    /// Nothing below this is accepted: the second copy of the state knows of it.
+    #[serde(default)]
+    pub floor: Option<Sequence>,
+    /// A load that has begun and was not seen to end well: what it wrote to the cache is not believed.
+    #[serde(default)]
+    pub loading: Option<Link>,
+    /// The newest accepted bundle that the second copy of the state knows of.
+    #[serde(default)]
+    pub copied: Option<Sequence>,
+    /// What a person said was there already, oldest first.
+    #[serde(default)]
+    pub adopted: Vec<Adopted>,
+}
+
+/// A bundle that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Accepted {
+    /// Its manifest's digest.
+    pub sha256: Digest,
+    /// Its kind.
+    pub kind: Kind,
+    /// What it builds on; nothing also where the inventory that is kept for it is that of the whole cache.
+    pub requires: Option<Link>,
+    /// v1 or v2.
+    pub generation: Generation,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// Loaded and confirmed; a heartbeat: seen.
+    Applied,
+    /// Its verified blobs are in the cache, under a newer bundle that is loaded.
+    Merged,
+    /// Below the content mark, on no applied chain.
+    Skipped,
+}
+
+impl Fate {
+    /// In one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Merged => "merged",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// A bundle that a person said was there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Adopted {
+    /// Which.
+    pub bundle: Link,
+    /// When that was said.
+    pub at: Timestamp,
+}
+
+impl Ledger {
+    /// Reads it; an empty one where there is none yet.
+    pub fn read(metadata: &Path) -> Result<Self, LedgerError> {
+        let path = metadata.join(FILE);
+        let Some(bytes) = disk::read_if_there(&path, SIZE).map_err(LedgerError::Disk)? else {
+            return Ok(Self::default());
+        };
+        serde_json::from_slice(&bytes).map_err(|source| LedgerError::Damaged { path, source })
+    }
+
+    /// Writes it so that a crash leaves the old one or this one.
+    pub fn write(&self, metadata: &Path) -> Result<(), LedgerError> {
+        let path = metadata.join(FILE);
+        let bytes = serde_json::to_vec(self).map_err(|source| LedgerError::Damaged {
+            path: path.clone(),
+            source,
+        })?;
+        disk::write_durably(&path, &bytes, 0o600).map_err(LedgerError::Disk)
+    }
+
+    /// The content mark: the highest applied bundle with content.
+    pub fn mark(&self) -> Option<Sequence> {
+        let is_applied =
+            |bundle: &Accepted| bundle.fate == Fate::Applied && bundle.kind != Kind::Heartbeat;
+        let mut newest = self.bundles.iter().rev();
+        newest
+            .find(|(_, bundle)| is_applied(bundle))
+            .map(|(sequence, _)| *sequence)
+    }
+
+    /// The newest bundle that was accepted.
+    pub fn newest(&self) -> Option<Sequence> {
+        self.bundles.keys().next_back().copied()
+    }
+
+    /// The last applied full bundle that what is applied builds on, or what stands for one.
+    pub fn base(&self) -> Option<Sequence> {
+        self.chain(self.mark()?).last().copied()
+    }
+
+    /// Whether nothing was ever accepted here. Times of first sight are no state.
+    pub fn is_empty(&self) -> bool {
+        self.bundles.is_empty()
+    }
+
+    /// Whether the blobs of the bundle that is required came here, by this ledger.
+    pub fn has(&self, requires: Option<Link>) -> bool {
+        requires.is_some_and(|link| {
+            let bundle = self.bundles.get(&link.sequence);
+            bundle
+                .is_some_and(|bundle| bundle.sha256 == link.sha256 && bundle.fate != Fate::Skipped)
+        })
+    }
+
+    /// A bundle and all that it builds on, newest first, as far as they came here.
+    pub fn chain(&self, newest: Sequence) -> Vec<Sequence> {
+        let mut chain = Vec::new();
+        let mut next = Some(newest);
+        while let Some((sequence, bundle)) = next.and_then(|next| self.bundles.get_key_value(&next))
+        {
+            chain.push(*sequence);
+            next = bundle
+                .requires
+                .filter(|link| link.sequence < *sequence && self.has(Some(*link)))
+                .map(|link| link.sequence);
+        }
+        chain
+    }
+
+    /// Checks manifests, oldest first, against the stream, against each other, and against what was accepted.
+    pub fn check(
+        &self,
+        pinned: Option<&StreamId>,
+        upkeep: Upkeep,
+        found: &[Verified<Manifest>],
+    ) -> Result<(), LedgerError> {
+        self.check_stream(pinned, found)?;
+        self.check_links(found)?;
+        for pair in found.windows(2) {
+            check_series(&pair[0], &pair[1])?;
+        }
+        let newest = found.last().map(|newest| newest.sequence);
+        let accepted = self.newest().max(self.floor);
+        match (newest, accepted) {
+            (Some(newest), Some(accepted)) if newest < accepted && upkeep == Upkeep::Kept => {
+                Err(LedgerError::Rollback { newest, accepted })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_stream(
+        &self,
+        pinned: Option<&StreamId>,
+        found: &[Verified<Manifest>],
+    ) -> Result<(), LedgerError> {
+        let first = || found.first().map(|first| &first.stream);
+        let followed = self.stream.as_ref().or(pinned).or_else(first);
+        let other = found
+            .iter()
+            .find(|manifest| Some(&manifest.stream) != followed);
+        match (other, followed) {
+            (Some(other), Some(followed)) => Err(LedgerError::OtherStream {
+                sequence: other.sequence,
+                found: other.stream.clone(),
+                followed: followed.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_links(&self, found: &[Verified<Manifest>]) -> Result<(), LedgerError> {
+        let known = self.bundles.iter();
+        let mut digests: BTreeMap<_, _> = known
+            .map(|(sequence, bundle)| (*sequence, bundle.sha256))
+            .collect();
+        for manifest in found {
+            let before = digests.insert(manifest.sequence, manifest.digest());
+            if before.is_some_and(|known| known != manifest.digest()) {
+                return Err(LedgerError::Fork(manifest.sequence));
+            }
+            for link in manifest.previous.into_iter().chain(manifest.requires) {
+                let known = digests.get(&link.sequence);
+                if known.is_some_and(|known| *known != link.sha256) {
+                    return Err(LedgerError::Fork(link.sequence));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Records that a bundle was applied; what was waited for below it is waited for no more.
+    pub fn apply(&mut self, manifest: &Verified<Manifest>) {
+        self.accept(manifest, Fate::Applied);
+        self.waiting
+            .retain(|sequence, _| *sequence > manifest.sequence);
+        self.loading = None;
+    }
+
+    /// Records what became of a bundle.
+    pub fn accept(&mut self, manifest: &Verified<Manifest>, fate: Fate) {
+        self.stream.get_or_insert_with(|| manifest.stream.clone());
+        self.latest = self.latest.max(Some(manifest.created));
+        let accepted = Accepted {
+            sha256: manifest.digest(),
+            kind: manifest.kind,
+            requires: manifest.requires,
+            generation: manifest.producer.generation,
+            fate,
+        };
+        self.bundles.insert(manifest.sequence, accepted);
+    }
+}

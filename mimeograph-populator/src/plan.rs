@@ -1,0 +1,199 @@
+//! `plan`: what a run would do, without doing any of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use mimeograph_manifest::digest::Digest;
+use mimeograph_manifest::failure::Failure;
+use mimeograph_manifest::inventory::{Inventory, Structure};
+use mimeograph_manifest::io::config::{Config, EnclaveName};
+use mimeograph_manifest::io::console::Report;
+use mimeograph_manifest::io::listing::{self, Listing};
+use mimeograph_manifest::io::store::Fetch;
+use mimeograph_manifest::io::{clock, fetched};
+use mimeograph_manifest::key::TrustedKeys;
+use mimeograph_manifest::manifest::{Manifest, Role};
+use mimeograph_manifest::name::Sequence;
+use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::wish::Wish;
+use mimeograph_manifest::wish::named::{Change, Named, diff};
+use serde::Serialize;
+
+use crate::cache::Cache;
+use crate::course::{Asked, Chooser, Course, Shelf};
+use crate::ledger::Ledger;
+use crate::open::{accept, open};
+use crate::origin::OriginError;
+use crate::verified::staged;
+
+/// What a run would do.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Plan {
+    /// The bundle that would be loaded.
+    load: Option<u64>,
+    /// Those whose blobs would go into the cache first.
+    merge: Vec<u64>,
+    /// Those that it makes unnecessary.
+    skip: Vec<u64>,
+    /// What the target would hold by name.
+    content: Option<Named>,
+    /// What changes there.
+    changes: Vec<Change>,
+    /// Chunks that are not whole in the store yet.
+    arriving_chunks: usize,
+    /// Bytes that would be fetched.
+    fetch_bytes: u64,
+    /// Bytes of room that staging takes at most.
+    staging_bytes: u64,
+    /// Bytes that `oc-mirror`'s cache would grow by.
+    cache_bytes: u64,
+}
+
+/// Says what a run would do.
+pub(crate) fn plan(
+    config: &Config,
+    store: &dyn Fetch,
+    trusted: &TrustedKeys,
+) -> Result<Report, Failure> {
+    let metadata = &config.artefacts.metadata_dir;
+    let ledger = Ledger::read(metadata)?;
+    let listing = Listing::of(store)?;
+    let from = ledger.mark().or(ledger.begins.map(|link| link.sequence));
+    let found = open(store, &listing, trusted, from)?.manifests;
+    ledger.check(config.trust.stream.as_ref(), config.upkeep, &found)?;
+    let enclave = config.enclave.as_ref().map(EnclaveName::as_str);
+    accept(&found, enclave, &config.trust, ledger.latest, clock::now())?;
+    let first = found.first().map(|first| first.sequence);
+    if ledger.is_empty() && from.is_none() && first.is_some_and(|first| first != Sequence::FIRST) {
+        return Err(OriginError::NoFirst.into());
+    }
+    let chooser = Chooser {
+        ledger: &ledger,
+        metadata,
+        cache: &Cache::of(config),
+        shelf: &Shelf {
+            store,
+            listing: &listing,
+            trusted,
+        },
+        found: &found,
+        set_aside: &BTreeSet::new(),
+    };
+    let plan = match chooser.choose(Asked::Newest)? {
+        None => Plan::default(),
+        Some(course) => Plan::of(&course, &chooser)?,
+    };
+    Ok(Report::new("done", text(&plan, &ledger)).with(&plan)?)
+}
+
+impl Plan {
+    fn of(course: &Course, chooser: &Chooser<'_>) -> Result<Self, Failure> {
+        let store = chooser.shelf.store;
+        let mut plan = Self::default();
+        let listed = listing::chunks(store)?;
+        let mut lacking = BTreeMap::new();
+        for bundle in course.merge.iter().chain([&course.load]) {
+            let inventory = inventory(store, bundle)?;
+            lacking.extend(chooser.cache.lacking(&inventory)?);
+            plan.add(bundle, &listed);
+            if bundle.sequence == course.load.sequence {
+                plan.content = Some(Named::of(&inventory.wish));
+                let before = match chooser.ledger.mark() {
+                    Some(mark) => Ledger::inventory(chooser.metadata, mark)?,
+                    None => None,
+                };
+                plan.changes = diff(&before.unwrap_or_else(nothing), &inventory);
+            }
+        }
+        plan.cache_bytes = lacking.values().sum();
+        plan.load = Some(course.load.sequence.number());
+        plan.merge = numbers(course.merge.iter());
+        let is_skipped = |one: &&Verified<Manifest>| {
+            !one.files.is_empty()
+                && Some(one.sequence) > chooser.ledger.mark()
+                && one.sequence < course.load.sequence
+                && !plan.merge.contains(&one.sequence.number())
+        };
+        plan.skip = numbers(chooser.found.iter().filter(is_skipped));
+        Ok(plan)
+    }
+
+    fn add(&mut self, bundle: &Manifest, listed: &BTreeMap<Digest, u64>) {
+        let chunks: BTreeMap<_, _> = bundle.chunks().map(|chunk| (chunk.stored, chunk)).collect();
+        let absent = chunks
+            .values()
+            .filter(|chunk| !listing::is_listed(listed, chunk));
+        self.arriving_chunks += absent.count();
+        self.fetch_bytes += chunks.values().map(|chunk| chunk.stored_size).sum::<u64>();
+        let staging = staged(bundle).map(|file| file.size).sum();
+        self.staging_bytes = self.staging_bytes.max(staging);
+    }
+}
+
+fn numbers<'a>(bundles: impl Iterator<Item = &'a Verified<Manifest>>) -> Vec<u64> {
+    bundles.map(|one| one.sequence.number()).collect()
+}
+
+fn inventory(store: &dyn Fetch, bundle: &Manifest) -> Result<Inventory, Failure> {
+    let file = bundle.files(Role::Inventory).next();
+    let file = file.ok_or(crate::ledger::LedgerError::NoContent(bundle.sequence))?;
+    Ok(Inventory::from_bytes(&fetched::small_file(store, file)?)?)
+}
+
+/// What the target holds before the first bundle.
+fn nothing() -> Inventory {
+    Inventory::new(Structure::default(), Wish::default())
+}
+
+fn text(plan: &Plan, ledger: &Ledger) -> String {
+    let Some(load) = plan.load else {
+        return match ledger.mark() {
+            Some(mark) => format!(
+                "nothing to do: bundle {mark} is applied, and nothing newer is in the store"
+            ),
+            None => "nothing to do: there is no bundle in the store".to_owned(),
+        };
+    };
+    let mut text = String::new();
+    // Writing to a text cannot fail.
+    for sequence in &plan.merge {
+        let _ = writeln!(
+            text,
+            "bundle {sequence}: its blobs go into `oc-mirror`'s cache"
+        );
+    }
+    for sequence in &plan.skip {
+        let _ = writeln!(text, "bundle {sequence}: not needed");
+    }
+    if let Some(content) = &plan.content {
+        let _ = writeln!(text, "bundle {load}: is loaded: {content}");
+    }
+    for change in plan.changes.iter().filter(|change| !change.is_of_digest()) {
+        let _ = writeln!(text, "  {change}");
+    }
+    let by_digest = plan
+        .changes
+        .iter()
+        .filter(|change| change.is_of_digest())
+        .count();
+    if by_digest > 0 {
+        let _ = writeln!(
+            text,
+            "  and {by_digest} tags made of digests (`--output json` names them)"
+        );
+    }
+    if plan.arriving_chunks > 0 {
+        let _ = writeln!(
+            text,
+            "{} chunks are not whole in the store yet",
+            plan.arriving_chunks
+        );
+    }
+    let _ = write!(
+        text,
+        "to fetch: {} bytes at most; room: {} bytes for staging, {} more in the cache",
+        plan.fetch_bytes, plan.staging_bytes, plan.cache_bytes
+    );
+    text
+}
