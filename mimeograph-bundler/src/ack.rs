@@ -66,7 +66,8 @@ pub fn ack(
     ours: &TrustedKeys,
     place: &Path,
 ) -> Result<Report, Failure> {
-    let receipt = Receipt::verify(&read(place)?, &keys::receipts_trusted(config)?)?;
+    let trusted = keys::receipts_trusted(config)?;
+    let receipt = Receipt::verify(&read(place)?, &trusted)?;
     check_published(&receipt, &Published::read(store, ours)?)?;
     let recorded = acknowledged::record(&config.artefacts.metadata_dir, &receipt)?;
     let Receipt {

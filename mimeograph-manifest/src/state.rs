@@ -1,7 +1,7 @@
 //! The populator's state outside its volume: one document per stream, which counts by its own signatures alone.
 //!
 //! It holds what was signed (manifests and inventory, byte for byte, with their signatures) and where the last load put
-//! it. Whoever can write to the place where it is kept can make it older or take it away, and nothing else: what is
+//! it, in two parts: a heartbeat changes the small one alone. Whoever can write to the place where it is kept can make it older or take it away, and nothing else: what is
 //! read is verified like what is read from a store.
 
 use std::collections::BTreeSet;
@@ -39,14 +39,20 @@ pub struct Wanted {
 }
 
 /// What is kept, before anything of it is believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    applied: Applied,
+    heartbeat: Option<SignedText>,
+}
+
+/// The part that changes with what is applied. Members in their order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Document {
+struct Applied {
     r#type: String,
     stream: StreamId,
     content: SignedText,
     inventory: String,
-    heartbeat: Option<SignedText>,
     destinations: Vec<Wanted>,
 }
 
@@ -144,14 +150,15 @@ impl Document {
         heartbeat: Option<&Verified<Manifest>>,
         destinations: Vec<Wanted>,
     ) -> Result<Self, StateError> {
-        Ok(Self {
+        let applied = Applied {
             r#type: TYPE.to_owned(),
             stream: content.stream.clone(),
             content: SignedText::of(content)?,
             inventory: text(inventory, "inventory")?,
-            heartbeat: heartbeat.map(SignedText::of).transpose()?,
             destinations,
-        })
+        };
+        let heartbeat = heartbeat.map(SignedText::of).transpose()?;
+        Ok(Self { applied, heartbeat })
     }
 
     /// The same with a later heartbeat.
@@ -160,26 +167,34 @@ impl Document {
         Ok(Self { heartbeat, ..self })
     }
 
-    /// Its bytes: JSON in one zstd frame.
+    /// Its parts, each a line of JSON in one zstd frame.
+    pub fn to_parts(&self) -> Result<Vec<Vec<u8>>, StateError> {
+        let mut parts = vec![pack(&self.applied)?];
+        if let Some(heartbeat) = &self.heartbeat {
+            parts.push(pack(heartbeat)?);
+        }
+        bounded(parts.iter().map(Vec::len).sum(), limits::STATE_STORED_SIZE)?;
+        Ok(parts)
+    }
+
+    /// Its bytes: one part after the other.
     pub fn to_bytes(&self) -> Result<Vec<u8>, StateError> {
-        let json = serde_json::to_vec(self).map_err(StateError::Malformed)?;
-        bounded(&json, limits::STATE_SIZE)?;
-        let compress = || -> io::Result<Vec<u8>> {
-            let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
-            encoder.write_all(&json)?;
-            encoder.finish()
-        };
-        let bytes = compress().map_err(StateError::Compression)?;
-        bounded(&bytes, limits::STATE_STORED_SIZE)?;
-        Ok(bytes)
+        Ok(self.to_parts()?.concat())
     }
 
     /// Reads it. Nothing of it is to be believed before [`Document::verify`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
-        bounded(bytes, limits::STATE_STORED_SIZE)?;
-        let json = decompress(bytes)?;
-        check_type(&json)?;
-        serde_json::from_slice(&json).map_err(StateError::Malformed)
+        bounded(bytes.len(), limits::STATE_STORED_SIZE)?;
+        let json = unpack(bytes)?;
+        let mut lines = json.splitn(2, |byte| *byte == b'\n');
+        let (applied, heartbeat) = (lines.next().unwrap_or_default(), lines.next());
+        check_type(applied)?;
+        let applied = serde_json::from_slice(applied).map_err(StateError::Malformed)?;
+        let heartbeat = heartbeat
+            .filter(|rest| !rest.is_empty())
+            .map(serde_json::from_slice);
+        let heartbeat = heartbeat.transpose().map_err(StateError::Malformed)?;
+        Ok(Self { applied, heartbeat })
     }
 
     /// Checks every part by its own signatures, as if it came from a store.
@@ -188,11 +203,17 @@ impl Document {
         stream: &StreamId,
         trusted: &TrustedKeys,
     ) -> Result<VerifiedCopy, StateError> {
-        let content = self.content.verify("manifest", stream, trusted)?;
+        let Applied {
+            content,
+            inventory,
+            destinations,
+            ..
+        } = self.applied;
+        let content = content.verify("manifest", stream, trusted)?;
         if content.kind == Kind::Heartbeat {
             return Err(misplaced("a heartbeat in place of a bundle"));
         }
-        let bytes = self.inventory.into_bytes();
+        let bytes = inventory.into_bytes();
         let is_signed = content.files(Role::Inventory).all(|file| file.is(&bytes));
         if !is_signed {
             return Err(misplaced("another inventory than the manifest's"));
@@ -209,7 +230,7 @@ impl Document {
             return Err(misplaced("a bundle in place of a heartbeat"));
         }
         let destinations = match content.producer.generation {
-            Generation::V2 => whole(self.destinations, &inventory.wish.digests()),
+            Generation::V2 => whole(destinations, &inventory.wish.digests()),
             Generation::V1 => Vec::new(),
         };
         Ok(VerifiedCopy {
@@ -283,20 +304,32 @@ fn text(bytes: &[u8], what: &'static str) -> Result<String, StateError> {
     String::from_utf8(bytes.to_vec()).map_err(|_| StateError::NotText(what))
 }
 
-fn bounded(bytes: &[u8], limit: u64) -> Result<(), StateError> {
-    if bytes.len() as u64 <= limit {
+fn bounded(size: usize, limit: u64) -> Result<(), StateError> {
+    if size as u64 <= limit {
         Ok(())
     } else {
         Err(StateError::TooLong(limit))
     }
 }
 
-fn decompress(bytes: &[u8]) -> Result<Vec<u8>, StateError> {
+fn pack(part: &impl Serialize) -> Result<Vec<u8>, StateError> {
+    let mut line = serde_json::to_vec(part).map_err(StateError::Malformed)?;
+    line.push(b'\n');
+    bounded(line.len(), limits::STATE_SIZE)?;
+    let compress = || -> io::Result<Vec<u8>> {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
+        encoder.write_all(&line)?;
+        encoder.finish()
+    };
+    compress().map_err(StateError::Compression)
+}
+
+fn unpack(bytes: &[u8]) -> Result<Vec<u8>, StateError> {
     let mut json = Vec::new();
     zstd::stream::read::Decoder::new(bytes)
         .and_then(|decoder| decoder.take(limits::STATE_SIZE + 1).read_to_end(&mut json))
         .map_err(StateError::Compression)?;
-    bounded(&json, limits::STATE_SIZE)?;
+    bounded(json.len(), limits::STATE_SIZE)?;
     Ok(json)
 }
 

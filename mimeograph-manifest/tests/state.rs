@@ -18,6 +18,7 @@ use mimeograph_manifest::name::StreamId;
 use mimeograph_manifest::signed::{FoundSignature, Signed, Verified};
 use mimeograph_manifest::state::{Document, StateError, TYPE, Wanted};
 use mimeograph_manifest::wish::{Resolved, Wish};
+use serde_json::Value;
 
 fn key(n: u8) -> SigningKey {
     SigningKey::from_seed(&[n; 32])
@@ -133,12 +134,14 @@ fn document(destinations: Vec<Wanted>) -> Document {
     Document::new(&content, &inventory, Some(&heartbeat), destinations).unwrap()
 }
 
-/// The JSON that is kept, changed, and compressed again.
-fn changed(document: &Document, change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
+/// The two lines of JSON that are kept, changed, and compressed again.
+fn changed(document: &Document, change: impl FnOnce(&mut [Value; 2])) -> Vec<u8> {
     let json = zstd::decode_all(&*document.to_bytes().unwrap()).unwrap();
-    let mut json = serde_json::from_slice(&json).unwrap();
-    change(&mut json);
-    zstd::encode_all(&*serde_json::to_vec(&json).unwrap(), 3).unwrap()
+    let mut lines = json.split(|byte| *byte == b'\n');
+    let mut both = [(); 2].map(|()| serde_json::from_slice(lines.next().unwrap()).unwrap());
+    change(&mut both);
+    let lines = both.map(|line| format!("{line}\n")).concat();
+    zstd::encode_all(lines.as_bytes(), 3).unwrap()
 }
 
 fn refusal(bytes: &[u8], of: u8, by: u8) -> StateError {
@@ -177,20 +180,22 @@ fn a_foreign_key_or_another_stream_does_not_count() {
 
 #[test]
 fn every_part_is_checked_by_its_own_signature() {
-    let bump = |text: &mut serde_json::Value| {
+    let bump = |text: &mut Value| {
         let changed = text.as_str().unwrap().replace("2027-", "2028-");
         *text = changed.into();
     };
     let document = document(Vec::new());
-    let content = changed(&document, |json| bump(&mut json["content"]["manifest"]));
+    let content = changed(&document, |[json, _]| {
+        bump(&mut json["content"]["manifest"])
+    });
     assert_eq!(refusal(&content, 1, 1).id(), ErrorId::Untrusted);
-    let heartbeat = changed(&document, |json| bump(&mut json["heartbeat"]["manifest"]));
+    let heartbeat = changed(&document, |[_, heartbeat]| bump(&mut heartbeat["manifest"]));
     assert_eq!(refusal(&heartbeat, 1, 1).id(), ErrorId::Untrusted);
-    let signature = changed(&document, |json| {
+    let signature = changed(&document, |[json, _]| {
         json["content"]["signatures"][0]["signature"] = "no base64".into();
     });
     assert_eq!(refusal(&signature, 1, 1).id(), ErrorId::Untrusted);
-    let inventory = changed(&document, |json| {
+    let inventory = changed(&document, |[json, _]| {
         let text = json["inventory"]
             .as_str()
             .unwrap()
@@ -204,14 +209,12 @@ fn every_part_is_checked_by_its_own_signature() {
 #[test]
 fn a_bundle_and_a_heartbeat_cannot_change_places() {
     let document = document(Vec::new());
-    let swapped = changed(&document, |json| {
-        let content = json["content"].take();
-        json["content"] = json["heartbeat"].take();
-        json["heartbeat"] = content;
+    let swapped = changed(&document, |[json, heartbeat]| {
+        std::mem::swap(&mut json["content"], heartbeat);
     });
     assert!(refusal(&swapped, 1, 1).to_string().contains("in place of"));
-    let doubled = changed(&document, |json| {
-        json["heartbeat"] = json["content"].clone()
+    let doubled = changed(&document, |[json, heartbeat]| {
+        *heartbeat = json["content"].clone();
     });
     assert!(refusal(&doubled, 1, 1).to_string().contains("in place of"));
 }
@@ -233,13 +236,13 @@ fn destinations_count_only_for_what_was_signed_and_only_where_none_is_missing() 
 fn a_later_version_is_named_and_nothing_else_of_it_is_read() {
     let document = document(Vec::new());
     let later = TYPE.replace("v1", "v2");
-    let newer = changed(&document, |json| {
+    let newer = changed(&document, |[json, _]| {
         *json = serde_json::json!({ "type": later, "anything": [] });
     });
     assert_eq!(refusal(&newer, 1, 1).id(), ErrorId::TooNew);
-    let other = changed(&document, |json| json["type"] = "text/plain".into());
+    let other = changed(&document, |[json, _]| json["type"] = "text/plain".into());
     assert_eq!(refusal(&other, 1, 1).id(), ErrorId::StateDamaged);
-    let unknown = changed(&document, |json| json["more"] = 1.into());
+    let unknown = changed(&document, |[json, _]| json["more"] = 1.into());
     assert_eq!(refusal(&unknown, 1, 1).id(), ErrorId::StateDamaged);
 }
 

@@ -18,7 +18,7 @@ use mimeograph_manifest::limits;
 use mimeograph_manifest::name::StreamId;
 pub use mimeograph_manifest::state::{Document, StateError, VerifiedCopy};
 
-use crate::artifact::Pulled;
+use crate::registry::artifact::Pulled;
 use crate::registry::{Registry, RegistryError};
 
 /// The repository's last component.
@@ -148,7 +148,7 @@ impl Copies {
         let bytes = match self.bytes(stream)? {
             Pulled::Absent => return Ok(Found::Absent),
             Pulled::Strange(why) => return Ok(Found::Unverified { why }),
-            Pulled::File(bytes) => bytes,
+            Pulled::Files(parts) => parts.concat(),
         };
         let document = Document::from_bytes(&bytes);
         match document.and_then(|document| document.verify(stream, trusted)) {
@@ -164,7 +164,7 @@ impl Copies {
     /// Puts a stream's copy in place of what is there.
     pub fn write(&self, stream: &StreamId, document: &Document) -> Result<(), Failure> {
         let place = || self.place(stream);
-        let bytes = document.to_bytes().map_err(|source| CopyError::Document {
+        let parts = document.to_parts().map_err(|source| CopyError::Document {
             place: place(),
             source,
         })?;
@@ -173,8 +173,11 @@ impl Copies {
                 registry,
                 repository,
             } => {
-                let name = file_name(stream);
-                let pushed = registry.push_file(repository, &stream.to_string(), &name, &bytes);
+                // A heartbeat alone leaves the first layer as it is: the registry has it.
+                let names = ["content", "heartbeat"];
+                let parts = parts.iter().map(Vec::as_slice);
+                let files: Vec<_> = names.into_iter().zip(parts).collect();
+                let pushed = registry.push_files(repository, &stream.to_string(), &files);
                 pushed.map_err(|source| CopyError::Registry {
                     place: place(),
                     source,
@@ -182,7 +185,7 @@ impl Copies {
             }
             Self::Folder(folder) => {
                 check_folder(folder)?;
-                disk::write_durably(&folder.join(file_name(stream)), &bytes, 0o644)
+                disk::write_durably(&folder.join(file_name(stream)), &parts.concat(), 0o644)
                     .map_err(CopyError::Disk)?;
             }
         }
@@ -219,7 +222,9 @@ impl Copies {
                 .map_err(|source| CopyError::Registry {
                     place: self.to_string(),
                     source,
-                })?,
+                })?
+                .into_iter()
+                .collect(),
             Self::Folder(folder) => files(folder)?,
         };
         // Signatures and the like may lie beside them.
@@ -240,7 +245,7 @@ impl Copies {
                 registry,
                 repository,
             } => registry
-                .pull_file(repository, &stream.to_string(), limits::STATE_STORED_SIZE)
+                .pull_files(repository, &stream.to_string(), limits::STATE_STORED_SIZE)
                 .map_err(|source| CopyError::Registry {
                     place: self.place(stream),
                     source,
@@ -267,7 +272,7 @@ fn file_name(stream: &StreamId) -> String {
 
 fn read_file(path: &Path) -> Result<Pulled, CopyError> {
     match disk::read_bounded(path, limits::STATE_STORED_SIZE) {
-        Ok(bytes) => Ok(Pulled::File(bytes)),
+        Ok(bytes) => Ok(Pulled::Files(vec![bytes])),
         Err(DiskError::TooLong { .. }) => Ok(Pulled::Strange("it is too long".into())),
         Err(DiskError::Failed { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             Ok(Pulled::Absent)

@@ -48,7 +48,6 @@ mod receipt;
 
 // what holds them together, and what they stand on
 mod apply;
-pub mod artifact;
 mod cache;
 pub mod copy;
 mod known;

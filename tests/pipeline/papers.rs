@@ -10,10 +10,10 @@ use mimeograph_manifest::failure::ErrorId;
 use crate::lab::{Lab, done};
 
 const README: &str = include_str!("../../README.md");
-const FORMAT: &str = include_str!("../../mimeograph-manifest/FORMAT.md");
+pub(crate) const FORMAT: &str = include_str!("../../mimeograph-manifest/FORMAT.md");
 
 /// The first fenced block of a language after a heading.
-fn block(text: &'static str, heading: &str, language: &str) -> &'static str {
+pub(crate) fn block(text: &'static str, heading: &str, language: &str) -> &'static str {
     let (_, rest) = text.split_once(&format!("# {heading}\n")).unwrap();
     let (_, rest) = rest.split_once(&format!("\n```{language}\n")).unwrap();
     rest.split_once("\n```\n").unwrap().0

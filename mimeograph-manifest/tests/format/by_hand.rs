@@ -214,6 +214,9 @@ fn the_table_of_limits_is_the_codes() {
         ("TEXTS", limits::TEXTS as u64),
         ("OBJECTS", limits::OBJECTS as u64),
         ("NUMBER", limits::NUMBER),
+        ("STATE_SIZE", limits::STATE_SIZE),
+        ("STATE_STORED_SIZE", limits::STATE_STORED_SIZE),
+        ("RECEIPT_SIZE", limits::RECEIPT_SIZE),
         ("CONFIG_SIZE", limits::CONFIG_SIZE),
         ("KEY_SIZE", limits::KEY_SIZE),
     ];

@@ -4,21 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mimeograph_manifest::digest::Digest;
-use oci_client::manifest::{
-    IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE,
-    OCI_IMAGE_MEDIA_TYPE,
-};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::registry::artifact::ANY_MANIFEST;
 use crate::registry::{Question, Registry, RegistryError};
-
-const ACCEPTED: [&str; 4] = [
-    IMAGE_MANIFEST_MEDIA_TYPE,
-    IMAGE_MANIFEST_LIST_MEDIA_TYPE,
-    OCI_IMAGE_MEDIA_TYPE,
-    OCI_IMAGE_INDEX_MEDIA_TYPE,
-];
 
 /// What the tags of one repository need.
 #[derive(Debug, Default)]
@@ -77,7 +67,7 @@ impl Live {
 
 async fn manifest(question: &Question) -> Result<Option<Vec<u8>>, RegistryError> {
     let answer = question.put(|client, image, auth| async move {
-        let pulled = client.pull_manifest_raw(&image, &auth, &ACCEPTED).await;
+        let pulled = client.pull_manifest_raw(&image, &auth, &ANY_MANIFEST).await;
         pulled.map(|(bytes, _)| bytes.to_vec())
     });
     answer.await

@@ -21,10 +21,7 @@ use serde::Serialize;
 
 use crate::ledger::Ledger;
 use crate::placed::{Placed, Spot};
-use crate::registry::{Registry, Wanted};
-
-/// Tags asked for at once.
-const ASKED_AT_ONCE: usize = 8;
+use crate::registry::{ASKED_AT_ONCE, Registry, Wanted};
 
 /// What came of looking.
 #[derive(Debug, Default, Serialize)]

@@ -2,6 +2,8 @@
 
 mod check;
 mod published;
+mod receipts;
+mod retired;
 mod runs;
 mod unpack;
 mod verify;

@@ -4,7 +4,7 @@
 use std::fs;
 
 use mimeograph_manifest::limits;
-use mimeograph_populator::artifact::Pulled;
+use mimeograph_populator::registry::artifact::Pulled;
 use mimeograph_populator::registry::{Registry, Tls};
 use serde_json::Value;
 
@@ -25,22 +25,25 @@ fn stream(lab: &Lab) -> String {
     state["stream"].as_str().unwrap().to_owned()
 }
 
-fn read_copy(lab: &Lab, stream: &str) -> Value {
+/// What is kept, heartbeat and all, as JSON.
+fn read_copy(lab: &Lab, stream: &str) -> Vec<Value> {
     let limit = limits::STATE_STORED_SIZE;
-    match target(lab).pull_file(REPOSITORY, stream, limit).unwrap() {
-        Pulled::File(bytes) => serde_json::from_slice(&zstd::decode_all(&*bytes).unwrap()).unwrap(),
+    match target(lab).pull_files(REPOSITORY, stream, limit).unwrap() {
+        Pulled::Files(parts) => {
+            let part = |part: &Vec<u8>| zstd::decode_all(&**part).unwrap();
+            let lines = parts.iter().map(part);
+            lines
+                .map(|line| serde_json::from_slice(&line).unwrap())
+                .collect()
+        }
         other => panic!("{other:?}"),
     }
 }
 
-fn write_copy(lab: &Lab, stream: &str, copy: &[u8]) {
-    let pushed = target(lab).push_file(REPOSITORY, stream, "copy", copy);
+fn write_copy(lab: &Lab, stream: &str, copy: &Value) {
+    let bytes = zstd::encode_all(format!("{copy}\n").as_bytes(), 3).unwrap();
+    let pushed = target(lab).push_files(REPOSITORY, stream, &[("content", &bytes)]);
     pushed.unwrap();
-}
-
-fn write_json(lab: &Lab, stream: &str, copy: &Value) {
-    let json = serde_json::to_vec(copy).unwrap();
-    write_copy(lab, stream, &zstd::encode_all(&*json, 3).unwrap());
 }
 
 fn lose_volume(lab: &Lab) {
@@ -51,7 +54,7 @@ fn lose_volume(lab: &Lab) {
 fn a_copy_is_a_plain_image_that_every_registry_takes() {
     let lab = settled();
     let stream = stream(&lab);
-    let copy = read_copy(&lab, &stream);
+    let copy = &read_copy(&lab, &stream)[0];
     assert_eq!(copy["type"], "application/vnd.mimeograph.state.v1+json");
     assert_eq!(copy["stream"], *stream);
     let destinations = copy["destinations"].as_array().unwrap();
@@ -81,10 +84,10 @@ fn a_copy_that_somebody_changed_counts_for_nothing_and_is_mended() {
     for (word, change) in changes {
         let lab = settled();
         let stream = stream(&lab);
-        let mut copy = read_copy(&lab, &stream);
-        let good = copy.clone();
+        let good = read_copy(&lab, &stream);
+        let mut copy = good[0].clone();
         change(&mut copy);
-        write_json(&lab, &stream, &copy);
+        write_copy(&lab, &stream, &copy);
         let checked = lab.populator(&["check"]);
         done(&checked);
         assert!(checked.stdout.contains("it does not count"), "{checked}");
@@ -110,7 +113,7 @@ fn a_copy_by_a_newer_program_is_not_written_over() {
     let lab = settled();
     let stream = stream(&lab);
     let newer = serde_json::json!({ "type": "application/vnd.mimeograph.state.v2+json" });
-    write_json(&lab, &stream, &newer);
+    write_copy(&lab, &stream, &newer);
     done(&lab.bundler(&["run"]));
     let calls = lab.oc_mirror_calls();
     let words = ["is newer than this program", &stream];
@@ -119,22 +122,56 @@ fn a_copy_by_a_newer_program_is_not_written_over() {
     lose_volume(&lab);
     refused(&lab.populator(&["run"]), 76, "TOO_NEW", &words);
     assert_eq!(lab.oc_mirror_calls(), calls);
-    assert_eq!(read_copy(&lab, &stream), newer);
+    assert_eq!(read_copy(&lab, &stream), [newer]);
 }
 
 #[test]
 fn another_image_under_the_tag_is_no_copy() {
     let lab = settled();
     let stream = stream(&lab);
-    lab.target
-        .put_image(REPOSITORY, &stream, &[b"one".to_vec(), b"two".to_vec()]);
     lose_volume(&lab);
-    let words = ["second copy", "not an image of one layer"];
-    refused(&lab.populator(&["run"]), 83, "STATE_LOST", &words);
-    lab.target
+    let strange = |words: &str| {
+        refused(
+            &lab.populator(&["run"]),
+            83,
+            "STATE_LOST",
+            &["second copy", words],
+        );
+    };
+    let image = lab
+        .target
         .put_image(REPOSITORY, &stream, &[b"one".to_vec()]);
-    let words = ["second copy", "not a tar"];
-    refused(&lab.populator(&["run"]), 83, "STATE_LOST", &words);
+    strange("not a tar");
+    let many = [[0_u8; 1]; 9].map(|layer| layer.to_vec());
+    lab.target.put_image(REPOSITORY, &stream, &many);
+    strange("not an image of few layers");
+    lab.target.put_index(REPOSITORY, &stream, &[image]);
+    strange("not an image of few layers");
+}
+
+#[test]
+fn a_heartbeat_leaves_what_is_large_as_it_is() {
+    let lab = settled();
+    let stream = stream(&lab);
+    done(&lab.bundler(&["run"]));
+    done(&lab.populator(&["run"]));
+    let layers = |lab: &Lab| {
+        let manifest = lab.target.manifest(REPOSITORY, &stream).unwrap();
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        manifest["layers"].as_array().unwrap().clone()
+    };
+    let before = layers(&lab);
+    done(&lab.bundler(&["run"]));
+    done(&lab.populator(&["run"]));
+    let after = layers(&lab);
+    assert_eq!((before.len(), after.len()), (1, 2));
+    assert_eq!(after[0]["digest"], before[0]["digest"]);
+    assert!(after[1]["size"].as_u64().unwrap() < 8192, "{after:?}");
+    assert_eq!(read_copy(&lab, &stream)[1]["sequence"], 3);
+    lose_volume(&lab);
+    fs::remove_file(lab.path("store/manifests/0000000003.json")).unwrap();
+    let words = ["newest bundle is 2", "3 was accepted"];
+    refused(&lab.populator(&["run"]), 81, "ROLLBACK", &words);
 }
 
 #[test]
@@ -231,12 +268,12 @@ fn a_copy_that_could_not_be_written_is_written_by_the_next_run() {
         .refuse("PUT", &format!("{REPOSITORY}/manifests"), 403);
     let words = ["mimeograph-state", "state.copy: PATH"];
     refused(&lab.populator(&["run"]), 77, "REGISTRY_FORBIDDEN", &words);
-    assert_eq!(read_copy(&lab, &stream)["content"]["sequence"], 1);
+    assert_eq!(read_copy(&lab, &stream)[0]["content"]["sequence"], 1);
     lab.target.refuse_nothing();
     let ran = lab.populator(&["run"]);
     done(&ran);
     assert!(ran.stdout.contains("bundle 2 is applied"), "{ran}");
-    assert_eq!(read_copy(&lab, &stream)["content"]["sequence"], 2);
+    assert_eq!(read_copy(&lab, &stream)[0]["content"]["sequence"], 2);
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn arrives(lab: &Lab, images: u8) {
 }
 
 /// Changes the configuration of one side.
-fn configure(lab: &Lab, side: &str, from: &str, to: &str) {
+pub(crate) fn configure(lab: &Lab, side: &str, from: &str, to: &str) {
     let file = lab.path(&format!("{side}.yaml"));
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains(from), "no `{from}` in {text}");

@@ -1,41 +1,60 @@
-//! One small file in a registry, as a plain image of one layer that is a tar of it.
+//! A few small files in a registry, as a plain image whose layers are a tar of one of them each.
 //!
 //! A media type of our own would say more, but Quay takes only those that it knows. What is read is bounded, and
 //! nothing of it is believed here.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::io::failpoint;
 use oci_client::client::{Config, ImageLayer};
 use oci_client::errors::OciDistributionError;
-use oci_client::manifest::{IMAGE_CONFIG_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciImageManifest};
+use oci_client::manifest::{
+    IMAGE_CONFIG_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE,
+    OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest, OciManifest,
+};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use tokio::io::AsyncWrite;
 
-use crate::registry::{Registry, RegistryError};
+use super::{Registry, RegistryError};
 
+/// Whatever lies under a tag is to be seen: a registry says that there is nothing where it is not accepted.
+pub(crate) const ANY_MANIFEST: [&str; 5] = [
+    OCI_IMAGE_MEDIA_TYPE,
+    OCI_IMAGE_INDEX_MEDIA_TYPE,
+    IMAGE_MANIFEST_MEDIA_TYPE,
+    IMAGE_MANIFEST_LIST_MEDIA_TYPE,
+    "*/*",
+];
 /// Headers and padding of a tar of one file.
 const AROUND: u64 = 16 << 10;
-/// Tags asked for at once.
-const PAGE: usize = 1000;
+/// Most files.
+const FILES: usize = 8;
+/// Tags asked for at once, and most of a repository.
+const PAGE: usize = 100;
+const TAGS: usize = 1_000_000;
 
 /// What lies under a tag.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Pulled {
     /// Nothing: the registry says so itself.
     Absent,
-    /// Something that holds no such file, and why.
+    /// Something that is no such image, and why.
     Strange(String),
-    /// The file.
-    File(Vec<u8>),
+    /// The files, in order.
+    Files(Vec<Vec<u8>>),
 }
 
+/// A file by name.
+pub type Named<'a> = (&'a str, &'a [u8]);
+
 impl Registry {
-    /// Reads the file under a tag, if it has at most `limit` bytes.
-    pub fn pull_file(
+    /// Reads the files under a tag, if each has at most `limit` bytes.
+    pub fn pull_files(
         &self,
         repository: &str,
         tag: &str,
@@ -43,64 +62,86 @@ impl Registry {
     ) -> Result<Pulled, RegistryError> {
         let question = self.question(repository, tag);
         let manifest = |client: Client, image: Reference, auth: RegistryAuth| async move {
-            let accepted = [OCI_IMAGE_MEDIA_TYPE];
-            or_damaged(client.pull_manifest_raw(&image, &auth, &accepted).await)
+            or_damaged(client.pull_manifest_raw(&image, &auth, &ANY_MANIFEST).await)
         };
         let manifest = match self.wait(question.put(manifest))? {
             None => return Ok(Pulled::Absent),
             Some(None) => return Ok(strange("its manifest is damaged")),
             Some(Some((bytes, _))) => serde_json::from_slice::<OciImageManifest>(&bytes),
         };
-        let layers = manifest.as_ref().map(|manifest| manifest.layers.as_slice());
-        let Ok([layer]) = layers else {
-            return Ok(strange("it is not an image of one layer"));
+        let layers = match manifest {
+            Ok(manifest) if (1..=FILES).contains(&manifest.layers.len()) => manifest.layers,
+            _ => return Ok(strange("it is not an image of few layers")),
         };
-        let limit = limit.saturating_add(AROUND);
-        if u64::try_from(layer.size).is_ok_and(|size| size > limit) {
-            return Ok(strange("its layer is too long"));
-        }
-        let blob = |client: Client, image: Reference, auth: RegistryAuth| async move {
-            let mut layer_bytes = Bounded::new(limit);
-            client.store_auth_if_needed(image.registry(), &auth).await;
-            // The digest alone: addresses that the layer itself names are not asked.
-            let pulled = client
-                .pull_blob(&image, layer.digest.as_str(), &mut layer_bytes)
-                .await;
-            if layer_bytes.is_over {
-                return Ok(None);
+        let mut files = Vec::new();
+        for layer in &layers {
+            match self.pull_layer(repository, tag, layer, limit.saturating_add(AROUND))? {
+                Ok(file) => files.push(file),
+                Err(why) => return Ok(strange(&why)),
             }
-            or_damaged(pulled.map(|()| layer_bytes.bytes))
-        };
-        Ok(match self.wait(question.put(blob))? {
-            None => strange("its layer is not there"),
-            Some(None) => strange("its layer is damaged or too long"),
-            Some(Some(layer)) => first_file(&layer).map_or_else(
-                |error| strange(&format!("its layer is not a tar: {error}")),
-                Pulled::File,
-            ),
-        })
+        }
+        Ok(Pulled::Files(files))
     }
 
-    /// Puts a file under a tag, in place of what is there.
-    pub fn push_file(
+    fn pull_layer(
         &self,
         repository: &str,
         tag: &str,
-        name: &str,
-        bytes: &[u8],
+        layer: &OciDescriptor,
+        limit: u64,
+    ) -> Result<Result<Vec<u8>, String>, RegistryError> {
+        let blob = |client: Client, image: Reference, auth: RegistryAuth| async move {
+            let mut taken = Bounded::new(limit);
+            client.store_auth_if_needed(image.registry(), &auth).await;
+            // The digest alone: addresses that the layer itself names are not asked.
+            let pulled = client
+                .pull_blob(&image, layer.digest.as_str(), &mut taken)
+                .await;
+            if taken.is_over {
+                return Ok(None);
+            }
+            or_damaged(pulled.map(|()| taken.bytes))
+        };
+        let pulled = self.wait(self.question(repository, tag).put(blob))?;
+        Ok(match pulled {
+            None => Err("a layer of it is not there".to_owned()),
+            Some(None) => Err("a layer of it is damaged or too long".to_owned()),
+            Some(Some(layer)) => first_file(&layer)
+                .map_err(|error| format!("a layer of it is not a tar of a file: {error}")),
+        })
+    }
+
+    /// Puts files under a tag, in place of what is there. Those that are there already are not sent again.
+    pub fn push_files(
+        &self,
+        repository: &str,
+        tag: &str,
+        files: &[Named<'_>],
     ) -> Result<(), RegistryError> {
-        let layer = ImageLayer::oci_v1(tar_of(name, bytes), None);
-        let config = image_config(&layer);
-        let mut manifest = OciImageManifest::build(std::slice::from_ref(&layer), &config, None);
+        let layers = files.iter().map(|(name, bytes)| tar_of(name, bytes));
+        let layers: Vec<_> = layers.map(|tar| ImageLayer::oci_v1(tar, None)).collect();
+        let config = image_config(&layers);
+        let mut manifest = OciImageManifest::build(&layers, &config, None);
         manifest.media_type = Some(OCI_IMAGE_MEDIA_TYPE.to_owned());
+        let blobs = layers
+            .into_iter()
+            .map(|layer| layer.data)
+            .chain([config.data]);
+        let blobs: Vec<_> = blobs
+            .map(|data| (Digest::of(&data).to_oci(), data))
+            .collect();
+        let (blobs, manifest) = (&blobs, &OciManifest::Image(manifest));
         // Where the registry is not reached is another matter: a test may end us here, no more.
         let _ = failpoint::reach("registry-put", repository);
-        self.send(repository, tag, |client, image, auth| {
-            let (layers, config, manifest) = ([layer.clone()], config.clone(), manifest.clone());
-            async move {
-                let pushed = client.push(&image, &layers, config, &auth, Some(manifest));
-                pushed.await.map(drop)
+        self.send(repository, tag, |client, image, auth| async move {
+            client.store_auth_if_needed(image.registry(), &auth).await;
+            for (digest, data) in blobs {
+                // Where asking is refused, sending says why.
+                if !client.blob_exists(&image, digest).await.unwrap_or(false) {
+                    client.push_blob(&image, data.clone(), digest).await?;
+                }
             }
+            client.push_manifest(&image, manifest).await.map(drop)
         })
     }
 
@@ -109,36 +150,48 @@ impl Registry {
         self.send(repository, "latest", |client, image, auth| async move {
             client.store_auth_if_needed(image.registry(), &auth).await;
             let bytes = b"{}".as_slice();
-            let digest = mimeograph_manifest::digest::Digest::of(bytes).to_oci();
+            let digest = Digest::of(bytes).to_oci();
             client.push_blob(&image, bytes, &digest).await.map(drop)
         })
     }
 
-    /// The tags of a repository; none where the registry says that there is no such repository.
-    pub fn tags(&self, repository: &str) -> Result<Vec<String>, RegistryError> {
-        let question = self.question(repository, "latest");
-        let mut tags: Vec<String> = Vec::new();
+    /// All tags of a repository; none where the registry says that there is no such repository.
+    ///
+    /// Some registries give fewer at once than they are asked for, some give all whatever they are asked. One that gives
+    /// just as many as it was asked for, and the same again, knows no pages, and may have more.
+    pub fn tags(&self, repository: &str) -> Result<BTreeSet<String>, RegistryError> {
+        let mut tags = BTreeSet::new();
+        let mut last: Option<String> = None;
         loop {
-            let last = tags.last().cloned();
-            let page = question.put(|client, image, auth| {
-                let last = last.clone();
-                async move {
-                    let page = client.list_tags(&image, &auth, Some(PAGE), last.as_deref());
-                    page.await
-                }
-            });
-            let Some(page) = self.wait(page)? else {
+            let Some(page) = self.page(repository, last.as_deref())? else {
                 return Ok(tags);
             };
-            let count = page.tags.len();
-            tags.extend(page.tags);
-            // A registry that knows no pages gives all of them each time.
-            if count < PAGE || tags.len() > count && tags[..count] == tags[tags.len() - count..] {
-                tags.sort();
-                tags.dedup();
+            let (before, size) = (tags.len(), page.len());
+            last = page.last().cloned();
+            tags.extend(page);
+            let is_known = tags.len() == before;
+            if is_known && size == PAGE || tags.len() > TAGS {
+                return Err(RegistryError::Cut {
+                    host: self.host.clone(),
+                    repository: repository.to_owned(),
+                });
+            }
+            if is_known || size > PAGE {
                 return Ok(tags);
             }
         }
+    }
+
+    fn page(
+        &self,
+        repository: &str,
+        last: Option<&str>,
+    ) -> Result<Option<Vec<String>>, RegistryError> {
+        let question = self.question(repository, "latest");
+        let page = question.put(|client, image, auth| async move {
+            client.list_tags(&image, &auth, Some(PAGE), last).await
+        });
+        Ok(self.wait(page)?.map(|page| page.tags))
     }
 
     /// Sends something; a refusal is not tried again.
@@ -193,13 +246,14 @@ fn strange(why: &str) -> Pulled {
     Pulled::Strange(why.to_owned())
 }
 
-/// The configuration of an image of one layer that is for no machine.
-fn image_config(layer: &ImageLayer) -> Config {
+/// The configuration of an image that is for no machine.
+fn image_config(layers: &[ImageLayer]) -> Config {
+    let layers: Vec<_> = layers.iter().map(ImageLayer::sha256_digest).collect();
     let config = serde_json::json!({
         "architecture": "unknown",
         "os": "unknown",
         "config": {},
-        "rootfs": { "type": "layers", "diff_ids": [layer.sha256_digest()] },
+        "rootfs": { "type": "layers", "diff_ids": layers },
     });
     Config::new(config.to_string(), IMAGE_CONFIG_MEDIA_TYPE.to_owned(), None)
 }
@@ -209,7 +263,7 @@ fn tar_of(name: &str, bytes: &[u8]) -> Vec<u8> {
     header.set_size(bytes.len() as u64);
     header.set_mode(0o644);
     let mut builder = tar::Builder::new(Vec::with_capacity(bytes.len() + 4096));
-    // Writing to memory fails for a name alone that is too long, and that one is 48 bytes.
+    // Writing to memory fails for a name alone that is too long, and these are not.
     let _ = builder.append_data(&mut header, name, bytes);
     builder.into_inner().unwrap_or_default()
 }

@@ -1,27 +1,27 @@
 //! Asks the target registry what it serves: the last check, and the only one that catches everything.
 
+mod access;
+pub mod artifact;
+
 use std::fmt;
-use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::oc_mirror::auth::Credentials;
 use mimeograph_manifest::io::oc_mirror::environment::Surroundings;
-use mimeograph_manifest::limits;
 pub use mimeograph_manifest::state::Wanted;
-use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
+use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+
+use self::access::{certificates, parse_credentials};
 
 /// Destinations that are asked at once.
 pub const ASKED_AT_ONCE: usize = 8;
@@ -120,6 +120,14 @@ pub enum RegistryError {
         /// What came back.
         source: Box<OciDistributionError>,
     },
+    /// It does not give all that it has.
+    #[error("registry `{host}` does not list all tags of `{repository}`")]
+    Cut {
+        /// The registry.
+        host: String,
+        /// The repository.
+        repository: String,
+    },
     /// It refuses what is sent.
     #[error("registry `{host}` does not take `{repository}`")]
     Refused {
@@ -146,7 +154,7 @@ impl Fault for RegistryError {
     fn id(&self) -> ErrorId {
         match self {
             Self::Prepare { .. } => ErrorId::ConfigInvalid,
-            Self::Unreachable { .. } => ErrorId::RegistryUnreachable,
+            Self::Unreachable { .. } | Self::Cut { .. } => ErrorId::RegistryUnreachable,
             Self::Refused { .. } | Self::Forbidden { .. } => ErrorId::RegistryForbidden,
         }
     }
@@ -161,7 +169,7 @@ impl Fault for RegistryError {
                  `mirror.ocMirror.targetTLSVerify`"
                     .into(),
             ),
-            Self::Prepare { .. } | Self::Refused { .. } => None,
+            Self::Prepare { .. } | Self::Cut { .. } | Self::Refused { .. } => None,
         }
     }
 }
@@ -398,76 +406,6 @@ fn is_refusal(error: &OciDistributionError) -> bool {
             .any(|error| refused.contains(&error.code)),
         _ => false,
     }
-}
-
-/// The `auths` of a `config.json`; what cannot be read is left out, and the registry then says so.
-fn parse_credentials(json: &[u8]) -> Vec<(String, RegistryAuth)> {
-    let Ok(json) = serde_json::from_slice::<serde_json::Value>(json) else {
-        return Vec::new();
-    };
-    let entries = json.get("auths").and_then(serde_json::Value::as_object);
-    entries
-        .into_iter()
-        .flatten()
-        .filter_map(|(place, entry)| Some((plain(place), auth(entry)?)))
-        .collect()
-}
-
-/// Docker writes some places as addresses, `https://index.docker.io/v1/`.
-fn plain(place: &str) -> String {
-    let place = place
-        .trim_start_matches("https://")
-        .trim_start_matches("http://");
-    place.trim_end_matches('/').to_owned()
-}
-
-fn auth(entry: &serde_json::Value) -> Option<RegistryAuth> {
-    let text = |name: &str| {
-        entry
-            .get(name)
-            .and_then(serde_json::Value::as_str)
-            .filter(|text| !text.is_empty())
-    };
-    if let Some(token) = text("registrytoken") {
-        return Some(RegistryAuth::Bearer(token.to_owned()));
-    }
-    if let (Some(user), Some(password)) = (text("username"), text("password")) {
-        return Some(RegistryAuth::Basic(user.to_owned(), password.to_owned()));
-    }
-    let pair = String::from_utf8(STANDARD.decode(text("auth")?).ok()?).ok()?;
-    let (user, password) = pair.split_once(':')?;
-    Some(RegistryAuth::Basic(
-        user.to_owned(),
-        password.trim_end_matches('\0').to_owned(),
-    ))
-}
-
-/// Certificates of authorities that the user has put where containers/image looks for this registry's.
-fn certificates(host: &str) -> Vec<Certificate> {
-    let folders = ["/etc/containers/certs.d", "/etc/docker/certs.d"]
-        .map(|folder| PathBuf::from(folder).join(host));
-    let mut found = Vec::new();
-    for entry in folders
-        .iter()
-        .filter_map(|folder| fs::read_dir(folder).ok())
-        .flatten()
-        .flatten()
-    {
-        let path = entry.path();
-        let is_small = entry
-            .metadata()
-            .is_ok_and(|metadata| metadata.len() <= limits::CONFIG_SIZE);
-        if is_small
-            && path.extension().is_some_and(|end| end == "crt")
-            && let Ok(data) = fs::read(&path)
-        {
-            found.push(Certificate {
-                encoding: CertificateEncoding::Pem,
-                data,
-            });
-        }
-    }
-    found
 }
 
 #[cfg(test)]
