@@ -5,6 +5,7 @@
 //! one. One that finds a fault is made as short as possible and kept in `tests/crash/stream/found.txt`, from where it
 //! is tried first in both.
 
+mod judge;
 mod step;
 mod world;
 
@@ -16,7 +17,7 @@ use proptest::test_runner::{
 
 use self::step::{Step, steps};
 use self::world::World;
-use crate::form::Form;
+use crate::form::{Form, tell};
 
 /// Sequences at once, each of which waits for disks and programs most of its time.
 const AT_ONCE: u64 = 6;
@@ -50,7 +51,11 @@ fn whatever_happens_to_a_stream_no_image_that_was_promised_is_missing() {
             });
         }
     });
-    assert!(stepped.load(Ordering::Relaxed) > 50, "hardly a step");
+    let (steps, ends) = (stepped.load(Ordering::Relaxed), judge::ends());
+    tell(&format!("{steps} steps, seed {seed}: {ends:?}"));
+    for end in ["populator: applied", "populator: waiting", "bundler: (heartbeat)"] {
+        assert!(ends.contains_key(end), "no `{end}` in {ends:?}");
+    }
 }
 
 fn config(cases: u32, seed: u64) -> Config {
