@@ -88,3 +88,9 @@ pub(crate) fn at_once<T: Sync>(cases: &[T], work: impl Fn(&T) -> Result<(), Stri
         failures.join("\n\n")
     );
 }
+
+/// Says what was done.
+#[expect(clippy::print_stdout, reason = "the full form is there to be read")]
+pub(crate) fn tell(line: &str) {
+    println!("{line}");
+}

@@ -7,7 +7,7 @@ use mimeograph_tests::gap::{Gap, Ran};
 use mimeograph_tests::wrap;
 
 use crate::end::{End, nothing_half_written};
-use crate::form::{self, Form, at_once};
+use crate::form::{self, Form, at_once, tell};
 use crate::ground::{done, drop_copy};
 use crate::scenario::{Laid, all};
 
@@ -110,11 +110,6 @@ fn a_run_that_is_struck_anywhere_and_run_again_ends_as_an_undisturbed_one() {
     assert!(form != Form::Full || kills >= KILLS, "{kills} kills");
 }
 
-#[expect(clippy::print_stdout, reason = "the full form is there to be read")]
-fn tell(line: &str) {
-    println!("{line}");
-}
-
 /// Runs it undisturbed.
 fn measure(laid: Laid) -> Measured {
     let gap = laid.again();
@@ -139,7 +134,12 @@ impl Case<'_> {
             .and_then(|()| nothing_half_written(&gap, &*self.of.laid.store(&gap)))
             .and_then(|()| done(&wrap::run(self.of.laid.command(&gap)).map_err(|e| e.to_string())?))
             .and_then(|()| self.of.laid.end(&gap))
-            .and_then(|end| end.differs_from(&self.of.end));
+            .and_then(|mut end| {
+                if self.strike != Strike::Kill {
+                    end.forgive_a_private_folder();
+                }
+                end.differs_from(&self.of.end)
+            });
         drop_copy(gap);
         result.map_err(|why| format!("{}: {why}\nafter {struck}", self.name()))
     }
