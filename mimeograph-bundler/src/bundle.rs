@@ -327,7 +327,7 @@ impl Run<'_> {
         let content = Named::of(&inventory.wish);
         self.refuse_if_taken(journal)?;
         let last = last_with_content(published, &mirrored);
-        let is_heartbeat = match last {
+        let is_heartbeat = match last.filter(|_| self.request.sending == Sending::Missing) {
             Some(last) => is_unchanged(&self.metadata, last, &inventory, &watched, &files)?,
             None => false,
         };
