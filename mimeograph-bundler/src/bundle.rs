@@ -95,6 +95,21 @@ impl Fault for OtherGeneration {
     }
 }
 
+/// v1 numbers its archives, and loads them in that order alone.
+#[derive(Debug, thiserror::Error)]
+#[error("a stream of `oc-mirror` v1 cannot be re-based: `--since-sequence` is for v2")]
+struct NotRebased;
+
+impl Fault for NotRebased {
+    fn id(&self) -> ErrorId {
+        ErrorId::ConfigInvalid
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("run with `--full`: that bundle needs none before it".into())
+    }
+}
+
 /// Runs once. The caller holds the lock.
 pub fn bundle(request: &Request<'_>, store: &dyn Shelve) -> Result<Bundled, Failure> {
     let config = request.config;
@@ -175,6 +190,10 @@ impl Run<'_> {
         travelling::extra_files(&travelling::extra_paths(config)?)?;
         environment::check_added(&config.mirror.oc_mirror.env)?;
         self.check_generation(imageset)?;
+        if imageset.generation == Generation::V1 && matches!(self.request.extent, Extent::Since(_))
+        {
+            return Err(NotRebased.into());
+        }
         let oc_mirror = OcMirror::probe(
             &config.mirror.oc_mirror.path,
             &self.places.bundle_dir,

@@ -5,7 +5,6 @@
 //! read to their end, each blob against its name, come out of here.
 
 use std::cell::Cell;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -274,7 +273,7 @@ impl Start<'_> {
         residue::set_logs_aside(&self.places.output, &self.places.logs)?;
         for archive in outbox::archives(&self.places.output, self.imageset.generation)? {
             // Nothing of value lies here: what was mirrored well was moved to the outbox at once.
-            fs::remove_file(&archive)
+            disk::remove(&archive)
                 .map_err(|source| DiskError::new(Action::Remove, &archive, source))?;
         }
         let known = error_files::names(&self.places.output)?;

@@ -164,9 +164,10 @@ impl Outbox {
             };
             // `oc-mirror` syncs nothing itself (contract §3.2).
             File::open(path)
-                .and_then(|file| file.sync_all())
+                .and_then(|file| disk::sync(&file, path))
                 .map_err(kept)?;
-            fs::rename(path, self.0.join(path.file_name().unwrap_or_default())).map_err(kept)?;
+            let name = path.file_name().unwrap_or_default();
+            disk::rename(path, &self.0.join(name)).map_err(kept)?;
         }
         self.write(IMAGESET, imageset)?;
         if let Some(record) = record {
@@ -177,12 +178,9 @@ impl Outbox {
 
     /// Drops everything.
     pub fn clear(&self) -> Result<(), OutboxError> {
-        match fs::remove_dir_all(&self.0) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(OutboxError::Keep {
-                path: self.0.clone(),
-                source,
-            }),
-            _ => Ok(()),
-        }
+        disk::remove(&self.0).map_err(|source| OutboxError::Keep {
+            path: self.0.clone(),
+            source,
+        })
     }
 }

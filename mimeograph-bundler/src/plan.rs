@@ -48,7 +48,7 @@ struct Folder(PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
+        if let Err(error) = disk::remove(&self.0) {
             tracing::warn!(path = %self.0.display(), %error, "failed to remove a private folder");
         }
     }

@@ -1,6 +1,5 @@
 //! v1's record of what was shipped: `storageConfig.local`, kept below `metadataDir`.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -57,16 +56,10 @@ impl Metadata {
     /// Makes v1's storage hold exactly `metadata`, or nothing.
     pub fn hold_exactly(metadata_dir: &Path, metadata: Option<&Self>) -> Result<(), Failure> {
         let storage = v1_storage(metadata_dir);
-        match fs::remove_dir_all(&storage) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(MetadataError {
-                    path: storage,
-                    source,
-                }
-                .into());
-            }
-            _ => {}
-        }
+        disk::remove(&storage).map_err(|source| MetadataError {
+            path: storage.clone(),
+            source,
+        })?;
         if let Some(Self(bytes)) = metadata {
             disk::create_folder(&storage.join("publish"), 0o700)?;
             disk::write_durably(&file(metadata_dir), bytes, 0o600)?;

@@ -165,7 +165,7 @@ impl Cache {
     /// Removes one blob.
     pub fn remove(&self, blob: &Digest) -> Result<(), DiskError> {
         let path = self.path(blob);
-        fs::remove_file(&path).map_err(|source| DiskError::new(Action::Remove, &path, source))
+        disk::remove(&path).map_err(|source| DiskError::new(Action::Remove, &path, source))
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
-use mimeograph_manifest::io::disk::{self, Action, DiskError};
+use mimeograph_manifest::io::disk::{self, Action, DiskError, Draft};
 use mimeograph_manifest::manifest::{Manifest, Role};
 
 /// The two sides keep local files in different places.
@@ -55,21 +55,12 @@ pub fn deliver(manifest: &Manifest, role: Role, from: &Path, to: &Path) -> Resul
 }
 
 fn copy_in_one_step(from: &Path, to: &Path) -> Result<(), Failure> {
-    let folder = to.parent().unwrap_or(Path::new("."));
-    let failed = |source: io::Error| DiskError::new(Action::Create, to, source);
-    let mut beside = tempfile::Builder::new()
-        .prefix(".")
-        .suffix(".tmp")
-        .tempfile_in(folder)
-        .map_err(failed)?;
     let mut source =
         fs::File::open(from).map_err(|source| DiskError::new(Action::Read, from, source))?;
-    io::copy(&mut source, &mut beside).map_err(failed)?;
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    beside.as_file().set_permissions(readable).map_err(failed)?;
-    beside.as_file().sync_all().map_err(failed)?;
-    beside.persist(to).map_err(|error| failed(error.error))?;
-    Ok(disk::sync_folder(folder)?)
+    let mut draft = Draft::beside(to, 0o644)?;
+    io::copy(&mut source, &mut draft)
+        .map_err(|source| DiskError::new(Action::Create, to, source))?;
+    Ok(draft.keep()?)
 }
 
 /// Moves generated cluster resources into a folder of their own, in place of what lay there.
@@ -77,9 +68,7 @@ pub fn keep_resources(generated: &Path, to: &Path) -> Result<Option<PathBuf>, Fa
     if !generated.is_dir() {
         return Ok(None);
     }
-    if to.exists() {
-        fs::remove_dir_all(to).map_err(|source| DiskError::new(Action::Remove, to, source))?;
-    }
+    disk::remove(to).map_err(|source| DiskError::new(Action::Remove, to, source))?;
     disk::create_folder(to, 0o755)?;
     for entry in fs::read_dir(generated)
         .map_err(|source| DiskError::new(Action::Read, generated, source))?

@@ -1,17 +1,17 @@
 //! Chunks -> files in a private folder: bound, hash, decompress within the signed size, hash again,
 //! write at the offset. What an earlier run left is hashed again and not fetched twice.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mimeograph_manifest::chunk::Chunk;
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
-use mimeograph_manifest::io::disk::{Action, id_of};
-use mimeograph_manifest::io::fetched;
+use mimeograph_manifest::io::disk::{self, Action, id_of};
+use mimeograph_manifest::io::{failpoint, fetched};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::manifest;
@@ -82,10 +82,7 @@ pub fn fetch(
     work(store, &pieces(files), &targets, pace)?;
     for (file, target) in files.iter().zip(&targets) {
         let path = folder.join(file.name.as_str());
-        target
-            .file
-            .sync_all()
-            .map_err(|source| StagingError::Write { path, source })?;
+        disk::sync(&target.file, &path).map_err(|source| StagingError::Write { path, source })?;
     }
     Ok(())
 }
@@ -121,22 +118,18 @@ fn target(path: &Path, size: u64) -> Result<Target, StagingError> {
         source,
     };
     if let Some(folder) = path.parent() {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(failed)?;
+        disk::make(folder, 0o700).map_err(failed)?;
     }
     let is_old = path.exists();
-    let opened = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path);
-    let file = opened.map_err(failed)?;
-    file.set_len(size).map_err(failed)?;
+    let open = || {
+        failpoint::reach("create", path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.mode(0o600).open(path)?;
+        failpoint::reach("resize", path)?;
+        file.set_len(size).map(|()| file)
+    };
+    let file = open().map_err(failed)?;
     Ok(Target {
         path: path.to_owned(),
         file,
@@ -194,7 +187,9 @@ fn one(
         }
     }
     let raw = fetched::chunk(store, piece.file, piece.chunk, stored, raw)?;
-    let written = target.file.write_all_at(raw, piece.offset);
+    let written = failpoint::write(&target.path, raw, |part, at| {
+        target.file.write_all_at(part, piece.offset + at)
+    });
     Ok(written.map_err(|source| StagingError::Write {
         path: target.path.clone(),
         source,

@@ -194,7 +194,7 @@ impl Loader<'_> {
         const END_OF_TAR: [u8; 1024] = [0; 1024];
         for file in bundle.manifest().files(Role::Archive) {
             let path = bundle.archives().join(file.name.as_str());
-            fs::remove_file(&path)
+            disk::remove(&path)
                 .map_err(|source| DiskError::new(Action::Remove, &path, source))?;
         }
         disk::write_durably(
@@ -464,12 +464,8 @@ fn is_signed_so(bundle: &VerifiedBundle, partial: &Partial) -> bool {
 /// What an earlier attempt extracted is made anew by each load.
 fn remove_working(archives: &Path) -> Result<(), Failure> {
     let working = archives.join("working-dir");
-    match fs::remove_dir_all(&working) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(DiskError::new(Action::Remove, &working, source).into())
-        }
-        _ => Ok(()),
-    }
+    let removed = disk::remove(&working);
+    Ok(removed.map_err(|source| DiskError::new(Action::Remove, &working, source))?)
 }
 
 /// v1 writes its cluster resources below its working directory: they go to where v2's are looked for.

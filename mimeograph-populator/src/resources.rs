@@ -158,7 +158,7 @@ fn set_apart(resources: &Path, name: &str, bytes: &[u8]) -> Result<(), DiskError
 }
 
 fn remove(file: &Path) -> Result<(), DiskError> {
-    fs::remove_file(file).map_err(|source| DiskError::new(Action::Remove, file, source))
+    disk::remove(file).map_err(|source| DiskError::new(Action::Remove, file, source))
 }
 
 /// Catalogues whose resources would have one name: a second one is not written (contract §12).

@@ -1,7 +1,7 @@
 //! `unpack`: verified files for someone who runs `oc-mirror` by hand.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,10 @@ use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::inventory::Inventory;
 use mimeograph_manifest::io::console::Progress;
 use mimeograph_manifest::io::disk::{self, Action, DiskError};
-use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
+use mimeograph_manifest::io::{failpoint, fetched};
 use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Manifest, Role};
 use mimeograph_manifest::name::Sequence;
@@ -97,6 +97,7 @@ pub fn unpack(
         .unwrap_or(Path::new("."));
     disk::create_folder(above, 0o755)?;
     let created = |source| DiskError::new(Action::Create, request.to, source);
+    failpoint::reach("make", above).map_err(created)?;
     let beside = tempfile::Builder::new()
         .prefix(".unpack-")
         .tempdir_in(above)
@@ -145,7 +146,7 @@ pub fn unpack(
     }
     progress.finish();
     disk::write_durably(&beside.path().join("SHA256SUMS"), sums.as_bytes(), 0o644)?;
-    fs::rename(beside.path(), request.to).map_err(created)?;
+    disk::rename(beside.path(), request.to).map_err(created)?;
     // It has its name now, so there is nothing left to remove.
     let _ = beside.keep();
     disk::sync_folder(above)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::archive::{ArchiveError, Contents, Headers, Place, inspect};
@@ -234,7 +234,7 @@ pub fn sweep(bundle_dir: &Path, waited_for: &[Digest]) -> Result<(), Failure> {
         let is_staging = name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit());
         if is_staging && !kept.contains(&name) {
             let path = entry.path();
-            fs::remove_dir_all(&path)
+            disk::remove(&path)
                 .map_err(|source| DiskError::new(Action::Remove, &path, source))?;
         }
     }
@@ -242,10 +242,7 @@ pub fn sweep(bundle_dir: &Path, waited_for: &[Digest]) -> Result<(), Failure> {
 }
 
 fn private(folder: &Path) -> Result<(), Failure> {
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder);
+    let made = disk::make(folder, 0o700);
     let closed = made.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o700)));
     Ok(closed.map_err(|source| DiskError::new(Action::Create, folder, source))?)
 }
@@ -260,12 +257,9 @@ fn remove_others(folder: &Path, files: &[&manifest::File]) -> Result<(), Failure
             && files
                 .iter()
                 .any(|file| Some(file.name.as_str()) == entry.file_name().to_str());
-        let removed = match entry.file_type() {
-            _ if is_ours => continue,
-            Ok(kind) if kind.is_dir() => fs::remove_dir_all(&path),
-            _ => fs::remove_file(&path),
-        };
-        removed.map_err(|source| DiskError::new(Action::Remove, &path, source))?;
+        if !is_ours {
+            disk::remove(&path).map_err(|source| DiskError::new(Action::Remove, &path, source))?;
+        }
     }
     Ok(())
 }
@@ -411,7 +405,7 @@ impl VerifiedBundle {
 
     /// Drops the folder, once the bundle was applied.
     pub fn discard(self) {
-        if let Err(error) = fs::remove_dir_all(&self.staging) {
+        if let Err(error) = disk::remove(&self.staging) {
             tracing::warn!(folder = %self.staging.display(), %error, "failed to remove what was staged");
         }
     }

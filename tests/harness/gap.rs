@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use crate::registry::Registry;
 
@@ -51,7 +52,7 @@ pub struct Gap {
     folder: PathBuf,
     programs: Programs,
     /// Where images come from.
-    pub source: Registry,
+    pub source: Arc<Registry>,
     /// Where they go to.
     pub target: Registry,
     /// The host that image sets name: the source's.
@@ -107,7 +108,7 @@ impl Gap {
     /// A folder that does not exist yet, two empty registries, keys, and both configurations over a
     /// directory store.
     pub fn new(folder: &Path, programs: Programs) -> std::io::Result<Self> {
-        let (source, target) = (Registry::start(), Registry::start());
+        let (source, target) = (Arc::new(Registry::start()), Registry::start());
         let gap = Self {
             folder: folder.to_owned(),
             programs,
@@ -130,6 +131,31 @@ impl Gap {
             "store:\n  directory: {}\n",
             gap.path("store").display()
         ))?;
+        Ok(gap)
+    }
+
+    /// Both sides as they are now once more, in a folder that does not exist yet; the source is the same one.
+    pub fn again(&self, folder: &Path) -> std::io::Result<Self> {
+        copy_folder(&self.folder, folder)?;
+        let held = folder.join("target");
+        self.target.copy_to(&held)?;
+        let target = Registry::start_at(&held);
+        let gap = Self {
+            folder: folder.to_owned(),
+            programs: self.programs.clone(),
+            source: Arc::clone(&self.source),
+            source_host: self.source_host.clone(),
+            target_host: target.host(),
+            target,
+            environment: self.environment.clone(),
+        };
+        let (old, new) = (self.path("").display().to_string(), gap.path("").display().to_string());
+        for side in ["connected.yaml", "disconnected.yaml"] {
+            let text = fs::read_to_string(gap.path(side))?;
+            let text = text.replace(&old, &new);
+            let text = text.replace(&self.target_host, &gap.target_host);
+            fs::write(gap.path(side), text)?;
+        }
         Ok(gap)
     }
 
@@ -301,4 +327,20 @@ impl Gap {
         files.sort();
         files
     }
+}
+
+/// Copies a folder with all in it; `oc-mirror` is no more than linked.
+pub fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir(to)?;
+    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy_folder(&from, &to)?;
+        } else if !from.ends_with("bin/oc-mirror") || fs::hard_link(&from, &to).is_err() {
+            fs::copy(&from, &to)?;
+        }
+    }
+    Ok(())
 }

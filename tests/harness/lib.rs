@@ -4,3 +4,4 @@ pub mod gap;
 pub mod registry;
 pub mod s3;
 pub mod servers;
+pub mod wrap;

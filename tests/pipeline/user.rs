@@ -1,48 +1,21 @@
 //! What a user does beside running a program: as whom it runs, in what disk, and what changed on disk.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mimeograph_tests::gap::Ran;
+use mimeograph_tests::wrap::{self, wrapped};
 
 /// One who may do nothing that root may.
 pub(crate) const NOBODY: &str = "65534";
 
 /// Runs a command.
 #[track_caller]
-pub(crate) fn run(mut command: Command) -> Ran {
-    let output = command.output().unwrap();
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let words: Vec<_> = words.map(OsStr::to_string_lossy).collect();
-    Ran {
-        command: words.join(" "),
-        status: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-/// The same command, started by another: `wrapper`, then the command's own words.
-pub(crate) fn wrapped(wrapper: &[&str], command: &Command) -> Command {
-    let mut outer = Command::new(wrapper[0]);
-    outer
-        .args(&wrapper[1..])
-        .arg(command.get_program())
-        .args(command.get_args())
-        .env_clear()
-        .envs(
-            command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        );
-    if let Some(folder) = command.get_current_dir() {
-        outer.current_dir(folder);
-    }
-    outer
+pub(crate) fn run(command: Command) -> Ran {
+    wrap::run(command).unwrap()
 }
 
 /// The same command as user and group `id`, in no other group. Only root can do that: others stay who they are,

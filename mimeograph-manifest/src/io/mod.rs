@@ -6,6 +6,7 @@ pub mod config;
 pub mod console;
 pub mod dir;
 pub mod disk;
+pub mod failpoint;
 pub mod fetched;
 pub mod imageset;
 pub mod interrupt;

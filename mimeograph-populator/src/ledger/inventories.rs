@@ -1,6 +1,5 @@
 //! The verified inventories of what came here, kept for the closure of the bundles that build on it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::failure::Failure;
@@ -53,7 +52,7 @@ impl Ledger {
         for sequence in self.bundles.range(..base).map(|(sequence, _)| *sequence) {
             let path = path(metadata, sequence);
             if path.exists() {
-                fs::remove_file(&path)
+                disk::remove(&path)
                     .map_err(|source| DiskError::new(Action::Remove, &path, source))?;
             }
         }

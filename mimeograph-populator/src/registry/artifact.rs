@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use mimeograph_manifest::digest::Digest;
+use mimeograph_manifest::io::failpoint;
 use oci_client::client::{Config, ImageLayer};
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::{
@@ -130,6 +131,8 @@ impl Registry {
             .map(|data| (Digest::of(&data).to_oci(), data))
             .collect();
         let (blobs, manifest) = (&blobs, &OciManifest::Image(manifest));
+        // Where the registry is not reached is another matter: a test may end us here, no more.
+        let _ = failpoint::reach("registry-put", repository);
         self.send(repository, tag, |client, image, auth| async move {
             client.store_auth_if_needed(image.registry(), &auth).await;
             for (digest, data) in blobs {

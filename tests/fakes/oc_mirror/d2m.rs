@@ -38,7 +38,7 @@ pub(crate) fn run(run: &Run<'_>, from: &str, destination: &str) -> Result<(), Fa
     }
     let dry = run.flags.has("dry-run");
     if release.is_strict() || !dry {
-        unpack(&from, stage.cache.root(), log, release)?;
+        unpack(&from, stage.cache.root(), run.settings, log, release)?;
     }
     if release == Release::V5_2 {
         run.compare_version(&stage);

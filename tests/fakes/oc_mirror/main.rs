@@ -42,6 +42,8 @@
 //! | `no-space` | the disk is full halfway through packing: status 1, part of an archive, no history |
 //! | `kill-self` | SIGKILL halfway through copying |
 //! | `kill-self-packing` | SIGKILL halfway through packing |
+//! | `kill-self-unpacking` | SIGKILL halfway through the first blob of an archive, which then has its name and half of its bytes |
+//! | `kill-parent`, `kill-parent-packing`, `kill-parent-unpacking` | the same, to the program that started it |
 //! | `hang` | never ends, but dies of SIGTERM |
 //! | `hang-term` | never ends, and ignores SIGTERM |
 //! | `panic` | a Go panic, status 2 |

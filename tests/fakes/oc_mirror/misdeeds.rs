@@ -54,6 +54,9 @@ pub(crate) fn while_copying(settings: &Settings, done: usize, count: usize) {
     if settings.does("kill-self") {
         kill();
     }
+    if settings.does("kill-parent") {
+        kill_parent();
+    }
     while settings.does("hang") || settings.does("hang-term") {
         thread::sleep(Duration::from_mins(1));
     }
@@ -73,6 +76,10 @@ pub(crate) fn while_packing(
         chunks.abandon()?;
         kill();
     }
+    if settings.does("kill-parent-packing") {
+        chunks.abandon()?;
+        kill_parent();
+    }
     if settings.does("no-space") {
         chunks.abandon()?;
         return Err(Failure::new(
@@ -81,6 +88,19 @@ pub(crate) fn while_packing(
         ));
     }
     Ok(())
+}
+
+/// Whether a run ends with half of a blob taken out of an archive.
+pub(crate) fn ends_while_unpacking(settings: &Settings) -> bool {
+    settings.does("kill-self-unpacking") || settings.does("kill-parent-unpacking")
+}
+
+/// Ends it.
+pub(crate) fn end_while_unpacking(settings: &Settings) {
+    if settings.does("kill-parent-unpacking") {
+        kill_parent();
+    }
+    kill();
 }
 
 /// The plan without the image that is dropped in silence.
@@ -259,4 +279,13 @@ fn kill() {
     let own = rustix::process::getpid();
     // it cannot fail, and there is nobody to tell
     let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
+}
+
+/// And us with it, by its own doing or, where it did not see to that, in the end by ours.
+fn kill_parent() {
+    if let Some(parent) = rustix::process::getppid() {
+        let _ = rustix::process::kill_process(parent, rustix::process::Signal::KILL);
+    }
+    thread::sleep(Duration::from_secs(5));
+    kill();
 }

@@ -107,6 +107,11 @@ impl Registry {
         }
     }
 
+    /// Copies everything that it stores to `dir`, for another registry to start at.
+    pub fn copy_to(&self, dir: &Path) -> std::io::Result<()> {
+        self.served.store.copy_to(dir)
+    }
+
     /// `127.0.0.1:PORT`.
     pub fn host(&self) -> String {
         self.address.to_string()

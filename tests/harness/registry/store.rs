@@ -40,6 +40,17 @@ impl Store {
         })
     }
 
+    pub(super) fn copy_to(&self, dir: &Path) -> io::Result<()> {
+        let content = self.content();
+        fs::create_dir_all(dir.join("blobs"))?;
+        fs::write(dir.join("content.json"), serde_json::to_vec(&*content)?)?;
+        for blob in fs::read_dir(self.dir.join("blobs"))? {
+            let blob = blob?;
+            fs::copy(blob.path(), dir.join("blobs").join(blob.file_name()))?;
+        }
+        Ok(())
+    }
+
     pub(super) fn content(&self) -> MutexGuard<'_, Content> {
         self.content
             .lock()

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use mimeograph_tests::gap::Ran;
 use mimeograph_tests::registry::gzip;
+use mimeograph_tests::wrap::on_a_small_disk;
 
 use super::published;
 use crate::lab::{Lab, done, refused};
-use crate::user::{NOBODY, as_user, names, run, wrapped};
+use crate::user::{NOBODY, as_user, names, run};
 
 #[test]
 fn a_file_where_a_folder_belongs_is_named_and_left_as_it_is() {
@@ -102,47 +103,21 @@ fn a_folder_that_we_may_not_write_to_is_named_and_nothing_is_published() {
     }
 }
 
-/// Mounts a small disk over a folder, with what the folder held, and runs the rest; what then lies there becomes
-/// the folder's content, as if the disk had grown.
-const ON_A_SMALL_DISK: &str = r#"
-folder=$1 size=$2
-shift 2
-mkdir "$folder.was" && cp -a "$folder/." "$folder.was" || exit 125
-mount -t tmpfs -o "size=$size" none "$folder" && cp -a "$folder.was/." "$folder" || exit 125
-"$@"
-status=$?
-rm -rf "$folder.was" && cp -a "$folder" "$folder.was" || exit 125
-umount "$folder" && rm -rf "$folder" && mv "$folder.was" "$folder" || exit 125
-exit "$status"
-"#;
-
 /// Runs a program while a folder lies on a disk of so many KiB.
-fn with_little_space(lab: &Lab, folder: &str, kib: usize, side: &str) -> Ran {
+fn with_little_space(lab: &Lab, folder: &str, kib: u64, side: &str) -> Ran {
     let program = if side == "connected" {
         &lab.programs().bundler
     } else {
         &lab.programs().populator
     };
-    let namespace = if rustix::process::geteuid().is_root() {
-        "--mount"
-    } else {
-        "--map-root-user"
-    };
-    fs::create_dir_all(lab.path(folder)).unwrap();
-    let (path, space) = (lab.path(folder).display().to_string(), format!("{kib}k"));
-    let wrapper = [
-        "unshare",
-        "--mount",
-        namespace,
-        "sh",
-        "-c",
-        ON_A_SMALL_DISK,
-        "sh",
-        &path,
-        &space,
-    ];
-    let ran = run(wrapped(&wrapper, &lab.command(program, side, &["run"])));
-    assert_ne!(ran.status, 125, "there is no small disk: {ran}");
+    let folder = lab.path(folder);
+    fs::create_dir_all(&folder).unwrap();
+    let ran = run(on_a_small_disk(
+        &lab.command(program, side, &["run"]),
+        &folder,
+        kib,
+    ));
+    assert!(![124, 125].contains(&ran.status), "there is no small disk: {ran}");
     ran
 }
 

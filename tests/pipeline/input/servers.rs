@@ -1,6 +1,7 @@
 //! Stores and registries that do not answer, or refuse us; and secrets, which are never told.
 
 use std::fs;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -138,7 +139,7 @@ fn with_logins(gap: &mut Gap, password: &str) {
             ..Options::default()
         })
     };
-    (gap.source, gap.target) = (start(), start());
+    (gap.source, gap.target) = (Arc::new(start()), start());
     (gap.source_host, gap.target_host) = (gap.source.host(), gap.target.host());
     for n in 1..=2 {
         gap.source

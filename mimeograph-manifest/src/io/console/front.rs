@@ -13,6 +13,7 @@ use super::{log, outlet, panic, progress, termination};
 use crate::failure::{ErrorId, Exit, Failure, Fault};
 use crate::io::config::{Config, Operation};
 use crate::io::disk::{Action, DiskError};
+use crate::io::failpoint;
 use crate::io::location::StoreLocation;
 
 /// The version of both programs.
@@ -158,6 +159,8 @@ impl Front {
         if summary.error_id.is_some() && !told {
             self.complain(&summary);
         }
+        // Everything is done; a test may end us before that is told.
+        let _ = failpoint::reach("end", command);
         let path = self.options.termination_message.as_deref();
         let exit = summary.exit;
         termination::write(path, &summary.fitted().line(None));

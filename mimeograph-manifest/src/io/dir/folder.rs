@@ -9,6 +9,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use crate::io::{disk, failpoint};
+
 /// What lies under a name in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
@@ -54,6 +56,7 @@ impl Folder {
         if let Some(folder) = self.enter(name)? {
             return Ok(folder);
         }
+        failpoint::reach("store-make", name)?;
         match rustix::fs::mkdirat(&self.0, name, Mode::from_raw_mode(0o777)) {
             Ok(()) => self.sync()?,
             Err(Errno::EXIST) => {} // another writer was first
@@ -118,6 +121,7 @@ impl Folder {
 
     /// Makes the names in this folder durable.
     pub(super) fn sync(&self) -> io::Result<()> {
+        failpoint::reach("store-sync", ".")?;
         match rustix::fs::fsync(&self.0) {
             // Some file systems (FUSE, SMB, read-only ones) have nothing to do for a folder.
             Ok(()) | Err(Errno::INVAL | Errno::ROFS | Errno::OPNOTSUPP) => Ok(()),
@@ -130,14 +134,15 @@ impl Folder {
         let random = getrandom::u64().map_err(io::Error::other)?;
         let staged = format!(".{name}.{random:016x}.part");
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        failpoint::reach("store-create", &staged)?;
         let fd = rustix::fs::openat(&self.0, &staged, flags, Mode::from_raw_mode(0o666))?;
         let staged = Staged {
             folder: self,
             name: staged,
         };
         let mut file = File::from(fd);
-        file.write_all(body)?;
-        file.sync_all()?;
+        failpoint::write(name, body, |part, _| file.write_all(part))?;
+        disk::sync(&file, Path::new(name))?;
         Ok(staged)
     }
 }
@@ -161,6 +166,7 @@ impl Staged<'_> {
     /// Gives the file its name, unless something bears it.
     pub(super) fn name(self, name: &str) -> io::Result<Named> {
         let fd = &self.folder.0;
+        failpoint::reach("store-rename", name)?;
         match rustix::fs::renameat_with(fd, &self.name, fd, name, RenameFlags::NOREPLACE) {
             Ok(()) => self.folder.sync().map(|()| Named::Yes),
             Err(Errno::EXIST) => Ok(Named::Taken),
@@ -172,6 +178,7 @@ impl Staged<'_> {
 
     fn link(self, name: &str) -> io::Result<Named> {
         let fd = &self.folder.0;
+        failpoint::reach("store-link", name)?;
         match rustix::fs::linkat(fd, &self.name, fd, name, AtFlags::empty()) {
             Ok(()) => {}
             Err(Errno::EXIST) => return Ok(Named::Taken),
@@ -190,6 +197,7 @@ impl Staged<'_> {
 
     /// Gives the file its name, whatever bore it.
     pub(super) fn name_over(self, name: &str) -> io::Result<()> {
+        failpoint::reach("store-rename", name)?;
         rustix::fs::renameat(&self.folder.0, &self.name, &self.folder.0, name)?;
         self.folder.sync()
     }

@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use self::folder::{Folder, Named};
 use self::listing::Listing;
+use super::disk;
 use super::store::{Fetch, Listed, Put, Shelve, StoreError};
 use crate::digest::Digest;
 use crate::layout::Key;
@@ -167,7 +168,7 @@ impl DirStore {
             if there.metadata()?.len() != body.len() as u64 || !same_bytes(there, body)? {
                 return Ok(false);
             }
-            match there.sync_all() {
+            match disk::sync(there, &self.path) {
                 Err(error) if error.kind() != ErrorKind::ReadOnlyFilesystem => return Err(error),
                 _ => {}
             }

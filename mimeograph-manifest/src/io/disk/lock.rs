@@ -1,11 +1,11 @@
 //! One run at a time: a lock that goes with the process that holds it.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
 use super::{Action, DiskError};
-use crate::io::clock;
+use crate::io::{clock, failpoint};
 
 /// A lock on a file (flock), held until this is dropped or the process ends in whatever way.
 ///
@@ -22,13 +22,8 @@ const HOLDER: u64 = 256;
 impl Lock {
     /// Takes the lock, or says at once who holds it.
     pub fn acquire(path: &Path) -> Result<Self, DiskError> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(|source| DiskError::new(Action::Create, path, source))?;
+        let mut file =
+            open(path).map_err(|source| DiskError::new(Action::Create, path, source))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -41,22 +36,30 @@ impl Lock {
                 return Err(DiskError::new(Action::Lock, path, source));
             }
         }
-        sign(&mut file).map_err(|source| DiskError::new(Action::Write, path, source))?;
+        sign(&mut file, path).map_err(|source| DiskError::new(Action::Write, path, source))?;
         Ok(Self { _file: file })
     }
 }
 
-fn sign(file: &mut File) -> std::io::Result<()> {
+fn open(path: &Path) -> io::Result<File> {
+    failpoint::reach("create", path)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path)
+}
+
+fn sign(file: &mut File, path: &Path) -> io::Result<()> {
     let system = rustix::system::uname();
     let host = system.nodename().to_string_lossy();
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(
-        file,
-        "process {} on {host} since {}",
+    let holder = format!(
+        "process {} on {host} since {}\n",
         std::process::id(),
         clock::now()
-    )
+    );
+    failpoint::reach("resize", path)?;
+    file.set_len(0)?;
+    file.rewind()?;
+    failpoint::write(path, holder.as_bytes(), |part, _| file.write_all(part))
 }
 
 fn holder(file: &mut File) -> String {

@@ -1,14 +1,15 @@
 //! Files and folders: reading within a bound, writing so that a crash leaves the old or the new, the lock of a run.
 
+mod change;
 mod draft;
 mod error;
 mod lock;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
+pub use self::change::{make, remove, rename, sync};
 pub use self::draft::Draft;
 pub use self::error::{Action, DiskError, id_of};
 pub use self::lock::Lock;
@@ -52,17 +53,13 @@ pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DiskErr
 /// Makes names that were added to a folder, or taken from it, last.
 pub fn sync_folder(folder: &Path) -> Result<(), DiskError> {
     File::open(folder)
-        .and_then(|folder| folder.sync_all())
+        .and_then(|opened| sync(&opened, folder))
         .map_err(|source| DiskError::new(Action::Write, folder, source))
 }
 
 /// Makes a folder and those above it, each with permissions `mode`, unless they are there.
 pub fn create_folder(path: &Path, mode: u32) -> Result<(), DiskError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(path)
-        .map_err(|source| DiskError::new(Action::Create, path, source))
+    make(path, mode).map_err(|source| DiskError::new(Action::Create, path, source))
 }
 
 /// Whether `folder` can be written to or, where it does not exist yet, made. Nothing is written.
@@ -108,7 +105,9 @@ fn folder_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
     use crate::failure::{ErrorId, Fault as _, chain};

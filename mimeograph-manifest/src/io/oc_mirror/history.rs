@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::failure::{ErrorId, Fault};
-use crate::io::disk::{Action, id_of};
+use crate::io::disk::{self, Action, id_of};
+use crate::io::failpoint;
 use crate::limits::HISTORY_SIZE;
 use crate::time::Timestamp;
 
@@ -87,13 +88,13 @@ pub fn hold_exactly(output: &Path, history: Option<&History>) -> Result<(), Hist
     let (_, entries) = look(output)?;
     let kept = history.map(History::name);
     if let Some(history) = history {
-        fs::create_dir_all(&folder).map_err(failed(&folder))?;
+        disk::make(&folder, 0o755).map_err(failed(&folder))?;
         write(&folder, history).map_err(failed(&folder.join(history.name())))?;
     }
     for name in entries {
         if kept.as_deref() != Some(name.as_str()) {
             let path = folder.join(name);
-            remove(&path).map_err(failed(&path))?;
+            disk::remove(&path).map_err(failed(&path))?;
         }
     }
     if folder.exists() {
@@ -147,28 +148,22 @@ fn folder(output: &Path) -> PathBuf {
 
 /// Writes beside the folder, then moves into it: a half-written file must never bear a name that counts.
 fn write(folder: &Path, history: &History) -> io::Result<()> {
-    let beside = folder.parent().unwrap_or(folder);
-    let mut file = tempfile::NamedTempFile::new_in(beside)?;
-    file.write_all(&history.bytes)?;
-    file.as_file().sync_all()?;
+    let beside = folder.parent().unwrap_or(folder).join(".history.tmp");
+    disk::remove(&beside)?;
+    failpoint::reach("create", &beside)?;
+    let mut file = fs::File::create_new(&beside)?;
+    failpoint::write(&beside, &history.bytes, |part, _| file.write_all(part))?;
+    disk::sync(&file, &beside)?;
     let target = folder.join(history.name());
     if fs::symlink_metadata(&target).is_ok_and(|metadata| metadata.is_dir()) {
-        remove(&target)?;
+        disk::remove(&target)?;
     }
-    file.persist(target).map_err(|error| error.error)?;
+    disk::rename(&beside, &target)?;
     sync(folder)
 }
 
 fn sync(folder: &Path) -> io::Result<()> {
-    fs::File::open(folder)?.sync_all()
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(path)?.is_dir() {
-        fs::remove_dir_all(path)
-    } else {
-        fs::remove_file(path)
-    }
+    disk::sync(&fs::File::open(folder)?, folder)
 }
 
 /// What goes wrong with the history.

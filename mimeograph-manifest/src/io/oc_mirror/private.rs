@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{ErrorId, Fault};
+use crate::io::disk::{self, Action, id_of};
+use crate::io::failpoint;
 
 use super::auth::Credentials;
 use super::environment::{RELEASE_KEY, Surroundings};
@@ -62,7 +64,7 @@ impl PrivateDir {
             return Err(failed(io::Error::other("its name is not in digits")));
         }
         let path = std::path::absolute(path).map_err(failed)?;
-        remove(&path).map_err(failed)?;
+        disk::remove(&path).map_err(failed)?;
         make(&path).map_err(failed)?;
         let dir = Self {
             path,
@@ -78,10 +80,7 @@ impl PrivateDir {
             make(&self.path.join(part))?;
         }
         make(&self.path.join(CREDENTIALS).join("containers"))?;
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(self.settings())?;
+        disk::make(&self.settings(), 0o700)?;
         for file in [self.docker_config().join("config.json"), self.auth_file()] {
             write_secret(&file, credentials.json())?;
         }
@@ -99,7 +98,9 @@ impl PrivateDir {
         let theirs = config.join("containers");
         for name in SETTINGS {
             if theirs.join(name).exists() {
-                symlink(theirs.join(name), self.settings().join(name))?;
+                let link = self.settings().join(name);
+                failpoint::reach("link", &link)?;
+                symlink(theirs.join(name), link)?;
             }
         }
         Ok(())
@@ -124,8 +125,8 @@ impl PrivateDir {
         let drop_ins = self.drop_ins();
         let set = || {
             // Both may be links into the user's own folder.
-            remove(&file)?;
-            remove(&drop_ins)?;
+            disk::remove(&file)?;
+            disk::remove(&drop_ins)?;
             make(&drop_ins)?;
             write_secret(&file, settings.as_bytes())?;
             write_secret(&drop_ins.join("~.conf"), settings.as_bytes())
@@ -216,33 +217,24 @@ impl PrivateDir {
 
 impl Drop for PrivateDir {
     fn drop(&mut self) {
-        if let Err(error) = remove(&self.path) {
+        if let Err(error) = disk::remove(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "failed to remove a private folder");
         }
     }
 }
 
+/// One that must not be there yet.
 fn make(path: &Path) -> io::Result<()> {
+    failpoint::reach("make", path)?;
     DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Removes a folder, or whatever lies there, without following a link.
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
 fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)
+    failpoint::reach("create", path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let mut file = options.open(path)?;
+    failpoint::write(path, bytes, |part, _| file.write_all(part))
 }
 
 /// What goes wrong with the folder.
@@ -261,10 +253,7 @@ pub enum PrivateError {
 impl Fault for PrivateError {
     fn id(&self) -> ErrorId {
         let Self::Create { source, .. } = self;
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorId::NoSpace,
-            _ => ErrorId::CannotCreate,
-        }
+        id_of(Action::Create, source)
     }
 }
 
@@ -272,6 +261,7 @@ impl Fault for PrivateError {
 mod tests {
     use super::*;
     use std::ffi::OsStr;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     fn surroundings(home: &Path) -> Surroundings {

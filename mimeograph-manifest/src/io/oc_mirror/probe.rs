@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use crate::digest::{Digest, Hasher};
 use crate::failure::{ErrorId, Fault};
-use crate::io::disk::{Action, DiskError, id_of};
+use crate::io::disk::{self, Action, DiskError, id_of};
+use crate::io::failpoint;
 use crate::io::interrupt::Interrupt;
 use crate::io::process::{self, Limits, Pipe, ProcessError, Spec, Status};
 use crate::manifest::minor;
@@ -42,16 +43,48 @@ pub struct OcMirror {
     v2: Option<Flags>,
 }
 
+/// A folder for programs that embed another one: they unpack it there, and leave it when they are stopped.
+struct Scratch {
+    folder: tempfile::TempDir,
+    /// Tells others that the folder is in use.
+    _lock: File,
+}
+
+impl Scratch {
+    const PREFIX: &str = ".probe-";
+
+    /// Makes one, and removes those of runs that were killed.
+    fn in_folder(folder: &Path) -> io::Result<Self> {
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let is_one = entry.file_name().to_string_lossy().starts_with(Self::PREFIX);
+            let is_left = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+            if is_one && entry.file_type()?.is_dir() && is_left() {
+                disk::remove(&entry.path())?;
+            }
+        }
+        failpoint::reach("make", folder)?;
+        let folder = tempfile::Builder::new()
+            .prefix(Self::PREFIX)
+            .tempdir_in(folder)?;
+        let lock = File::open(folder.path())?;
+        lock.lock()?;
+        Ok(Self {
+            folder,
+            _lock: lock,
+        })
+    }
+}
+
 impl OcMirror {
     /// Looks for `name` (on our `PATH`, unless it is a path) and asks it. `scratch` is an absolute directory that
     /// may be written to and executed from.
     pub fn probe(name: &Path, scratch: &Path, interrupt: &Interrupt) -> Result<Self, ProbeError> {
         let path = find(name, std::env::var_os("PATH").as_deref())?;
         let sha256 = digest(&path)?;
-        // Those that embed another program unpack it there, and leave it when they are stopped.
-        let scratch = tempfile::tempdir_in(scratch)
+        let scratch = Scratch::in_folder(scratch)
             .map_err(|source| DiskError::new(Action::Create, scratch, source))?;
-        let ask = |args: &[&str]| ask(&path, args, scratch.path(), interrupt);
+        let ask = |args: &[&str]| ask(&path, args, scratch.folder.path(), interrupt);
         let version = version(&path, &ask(&["version", "--output", "json"])?)?;
         let (plain, v1, v2) = (
             ask(&["--help"])?.flags(),

@@ -7,7 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{ErrorId, Fault};
-use crate::io::disk::{Action, id_of};
+use crate::io::disk::{self, Action, id_of};
+use crate::io::failpoint;
 use crate::io::working_dir::WorkingDir;
 use crate::limits;
 use crate::release::{ReleaseKeys, signed_by_name};
@@ -46,7 +47,7 @@ fn purge(folder: &Path, depth: usize, purged: &mut Purged) -> Result<(), Residue
         if name == "_uploads" {
             purged.bytes += size(&path, depth)?;
             purged.folders += 1;
-            fs::remove_dir_all(&path).map_err(|source| ResidueError { path, source })?;
+            remove(&path)?;
         } else if name != "_manifests" && name != "_layers" && depth < DEPTH {
             purge(&path, depth + 1, purged)?;
         }
@@ -77,14 +78,7 @@ pub fn clear_releases(output: &Path) -> Result<(), ResidueError> {
         return Ok(());
     }
     for name in ["release-images", "hold-release"] {
-        let path = working.join(name);
-        let removed = match fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(&path),
-            Ok(_) => fs::remove_file(&path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-        };
-        removed.map_err(|source| ResidueError { path, source })?;
+        remove(&working.join(name))?;
     }
     Ok(())
 }
@@ -102,7 +96,7 @@ pub fn clear_signatures(output: &Path, keys: &ReleaseKeys) -> Result<(), Residue
         };
         let bytes = files.file(&name, limits::RELEASE_SIGNATURE_SIZE).ok();
         if !bytes.flatten().is_some_and(|bytes| is_good(&bytes)) {
-            fs::remove_file(&path).map_err(|source| ResidueError { path, source })?;
+            remove(&path)?;
         }
     }
     Ok(())
@@ -116,7 +110,7 @@ pub fn set_logs_aside(output: &Path, to: &Path) -> Result<BTreeSet<String>, Resi
     if !is_folder(&output.join("working-dir"))? || !is_folder(&logs)? {
         return Ok(moved);
     }
-    fs::create_dir_all(to).map_err(failing(to))?;
+    disk::make(to, 0o755).map_err(failing(to))?;
     for entry in fs::read_dir(&logs).map_err(failing(&logs))? {
         let entry = entry.map_err(failing(&logs))?;
         let path = entry.path();
@@ -130,12 +124,17 @@ pub fn set_logs_aside(output: &Path, to: &Path) -> Result<BTreeSet<String>, Resi
     Ok(moved)
 }
 
+fn remove(path: &Path) -> Result<(), ResidueError> {
+    disk::remove(path).map_err(failing(path))
+}
+
 /// Renames; across file systems copies and removes.
 fn relocate(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::rename(from, to) {
+    match disk::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            failpoint::reach("copy", to)?;
             fs::copy(from, to)?;
-            fs::remove_file(from)
+            disk::remove(from)
         }
         renamed => renamed,
     }

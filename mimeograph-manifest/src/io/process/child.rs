@@ -12,6 +12,7 @@ use rustix::process::{
 };
 
 use super::{ProcessError, Spec, Status};
+use crate::io::failpoint;
 
 /// A child that leads a process group of its own. Dropped alive, it is killed with the group.
 pub(super) struct Group {
@@ -35,8 +36,9 @@ impl Group {
             .stderr(Stdio::piped())
             .process_group(0);
         die_with_us(&mut command);
-        let mut child =
-            spawn(&mut command).map_err(|source| ProcessError::starting(spec, source))?;
+        let mut child = failpoint::reach("start", &spec.program)
+            .and_then(|()| spawn(&mut command))
+            .map_err(|source| ProcessError::starting(spec, source))?;
         let pipes = child.stdout.take().zip(child.stderr.take());
         let group = Self {
             id: i32::try_from(child.id()).ok().and_then(Pid::from_raw),

@@ -14,6 +14,7 @@ use super::ask::Hashed;
 use super::failure::status;
 use super::{S3Store, is_absent};
 use crate::digest::Digest;
+use crate::io::failpoint;
 use crate::io::store::{Fetch as _, Put, Shelve, StoreError};
 use crate::layout::Key;
 
@@ -77,6 +78,8 @@ impl S3Store {
         }
         let (body, digest) = (Bytes::from_static(PROBE), Digest::of(PROBE));
         let mut found = Condition::Ignored;
+        failpoint::reach("s3-put", Key::Probe.to_string())
+            .map_err(|error| self.trouble(format!("put `{}`", Key::Probe)).io(error))?;
         for _ in 0..2 {
             match self.send(&Key::Probe, &body, &digest, true).await {
                 Err(error) if is_taken(&error) => {
@@ -174,6 +177,8 @@ impl S3Store {
         sha256: &Digest,
         condition: bool,
     ) -> Result<Ended, StoreError> {
+        failpoint::reach("s3-put", key.to_string())
+            .map_err(|error| self.trouble(format!("{verb} `{key}`")).io(error))?;
         match self.send(key, body, sha256, condition).await {
             Ok(()) => Ok(Ended::Written),
             Err(error) if condition && is_taken(&error) => Ok(Ended::Taken),
