@@ -11,9 +11,10 @@ use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::oc_mirror::environment;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::manifest::Role;
+use mimeograph_manifest::manifest::{Manifest, Role};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::release::ReleaseKeys;
+use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::wish::named::Named;
 use serde::Serialize;
 
@@ -37,6 +38,8 @@ pub(crate) struct Applier<'a> {
     pub cache: &'a Cache,
     pub release_keys: &'a ReleaseKeys,
     pub interrupt: &'a Interrupt,
+    /// Verified manifests in the store, oldest first.
+    pub found: &'a [Verified<Manifest>],
 }
 
 /// A bundle that was applied.
@@ -51,6 +54,9 @@ pub struct Applied {
     pub content: Named,
     /// Bundles whose blobs went into the cache for it.
     pub merged: Vec<u64>,
+    /// Bundles that it makes unnecessary.
+    #[serde(skip)]
+    pub skipped: Vec<u64>,
     /// Destinations that answered with the signed digest.
     pub confirmed: usize,
     /// Destinations that v1 made anew.
@@ -185,8 +191,13 @@ impl Applier<'_> {
         told::remember(self.metadata, &verified, inventory, &result.confirmed)?;
         placed::record(self.metadata, &verified, &result.confirmed)?;
         ledger.apply(&verified);
+        // In the same step: once the mark has moved, nobody looks below it again.
+        let skipped = ledger.pass_over(self.found);
         ledger.write(self.metadata)?;
-        let applied = Applied::of(&bundle, &result);
+        let applied = Applied {
+            skipped,
+            ..Applied::of(&bundle, &result)
+        };
         bundle.discard();
         Ok(applied)
     }
@@ -266,6 +277,7 @@ impl Applied {
             kind: manifest.kind.as_str(),
             content: Named::of(&bundle.inventory().wish),
             merged: Vec::new(),
+            skipped: Vec::new(),
             confirmed: loaded.confirmed.len(),
             rebuilt: loaded.rebuilt,
             incomplete: manifest.incomplete.len(),

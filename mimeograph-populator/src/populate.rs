@@ -10,7 +10,7 @@ use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::io::{clock, release_keys};
 use mimeograph_manifest::key::TrustedKeys;
-use mimeograph_manifest::manifest::{Kind, Manifest};
+use mimeograph_manifest::manifest::Manifest;
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::signed::Verified;
@@ -20,7 +20,7 @@ use crate::apply::{Applied, Applier};
 use crate::cache::Cache;
 use crate::course::{Asked, Chooser, Course, Shelf};
 use crate::late::{Late, Patience, Waiting};
-use crate::ledger::{Fate, Ledger};
+use crate::ledger::Ledger;
 use crate::open::{Opened, accept, open};
 use crate::origin::{Ground, Start};
 use crate::receipt::Receipts;
@@ -97,7 +97,7 @@ impl Run<'_> {
             late.arriving.insert(sequence, chain(&error));
         }
         self.apply(&found, &mut ledger, &mut late, &mut populated)?;
-        populated.skipped = pass_over(&found, &mut ledger);
+        populated.skipped.extend(ledger.pass_over(&found));
         ledger.write(&self.metadata)?;
         told::tell(self.request.config, &self.metadata, &found, &mut ledger)?;
         self.tidy(&found, &ledger)?;
@@ -208,6 +208,7 @@ impl Run<'_> {
             cache: &self.cache,
             release_keys: &self.release_keys,
             interrupt: self.request.interrupt,
+            found,
         };
         while let Some(course) = self.choose(found, ledger, late)? {
             tell(&course);
@@ -215,6 +216,7 @@ impl Run<'_> {
             told::check_writable(self.request.config)?;
             match applier.follow(course, ledger) {
                 Ok(bundle) => {
+                    populated.skipped.extend(&bundle.skipped);
                     populated.applied.push(bundle);
                     if self.request.asked != Asked::Newest {
                         break;
@@ -281,27 +283,4 @@ fn tell(course: &Course) {
             merged.join(", ")
         );
     }
-}
-
-/// Records what is below the mark now: heartbeats that were seen, and bundles that a later one made unnecessary.
-fn pass_over(found: &[Verified<Manifest>], ledger: &mut Ledger) -> Vec<u64> {
-    let mark = ledger.mark();
-    let mut skipped = Vec::new();
-    for manifest in found {
-        let known = ledger.bundles.contains_key(&manifest.sequence);
-        let requires = manifest.requires.map(|link| link.sequence);
-        if manifest.kind == Kind::Heartbeat {
-            if ledger.has(manifest.requires) || requires <= mark {
-                ledger.accept(manifest, Fate::Applied);
-            }
-        } else if !known && Some(manifest.sequence) < mark {
-            tracing::info!(
-                "bundle {} is not needed: a later one holds what it brought, or what came after it",
-                manifest.sequence
-            );
-            ledger.accept(manifest, Fate::Skipped);
-            skipped.push(manifest.sequence.number());
-        }
-    }
-    skipped
 }

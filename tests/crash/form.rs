@@ -52,9 +52,14 @@ impl Form {
 /// Does `work` for everything, all at once.
 pub(crate) fn gather<T: Send, R: Send>(all: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
     std::thread::scope(|scope| {
-        let workers: Vec<_> = all.into_iter().map(|one| scope.spawn(|| work(one))).collect();
+        let workers: Vec<_> = all
+            .into_iter()
+            .map(|one| scope.spawn(|| work(one)))
+            .collect();
         let results = workers.into_iter().map(|worker| worker.join());
-        results.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        results
+            .map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     })
 }
 
@@ -82,4 +87,10 @@ pub(crate) fn at_once<T: Sync>(cases: &[T], work: impl Fn(&T) -> Result<(), Stri
         cases.len(),
         failures.join("\n\n")
     );
+}
+
+/// Says what was done.
+#[expect(clippy::print_stdout, reason = "the full form is there to be read")]
+pub(crate) fn tell(line: &str) {
+    println!("{line}");
 }

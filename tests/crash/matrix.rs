@@ -7,7 +7,7 @@ use mimeograph_tests::gap::{Gap, Ran};
 use mimeograph_tests::wrap;
 
 use crate::end::{End, nothing_half_written};
-use crate::form::{self, Form, at_once};
+use crate::form::{self, Form, at_once, tell};
 use crate::ground::{done, drop_copy};
 use crate::scenario::{Laid, all};
 
@@ -71,7 +71,10 @@ struct Case<'a> {
 #[test]
 fn a_run_that_is_struck_anywhere_and_run_again_ends_as_an_undisturbed_one() {
     let (form, begun) = (Form::asked_for(), Instant::now());
-    let scenarios: Vec<_> = all().into_iter().filter(|one| form.names(one.name)).collect();
+    let scenarios: Vec<_> = all()
+        .into_iter()
+        .filter(|one| form.names(one.name))
+        .collect();
     let measured = form::gather(scenarios, |scenario| measure(scenario.lay_out()));
     let mut cases = Vec::new();
     for of in &measured {
@@ -87,20 +90,24 @@ fn a_run_that_is_struck_anywhere_and_run_again_ends_as_an_undisturbed_one() {
             cases.extend(form.choose(all.collect(), strike.few()));
         }
     }
-    let kills = cases.iter().filter(|case| case.strike == Strike::Kill).count();
+    let kills = cases
+        .iter()
+        .filter(|case| case.strike == Strike::Kill)
+        .count();
     let failures = cases.len() - kills;
     at_once(&cases, Case::hold);
     for of in &measured {
-        tell(&format!("{}: {} points", of.laid.scenario.name, of.points.len()));
+        tell(&format!(
+            "{}: {} points",
+            of.laid.scenario.name,
+            of.points.len()
+        ));
     }
     let seconds = begun.elapsed().as_secs();
-    tell(&format!("{kills} kills and {failures} failures, {seconds} s"));
+    tell(&format!(
+        "{kills} kills and {failures} failures, {seconds} s"
+    ));
     assert!(form != Form::Full || kills >= KILLS, "{kills} kills");
-}
-
-#[expect(clippy::print_stdout, reason = "the full form is there to be read")]
-fn tell(line: &str) {
-    println!("{line}");
 }
 
 /// Runs it undisturbed.
@@ -127,7 +134,12 @@ impl Case<'_> {
             .and_then(|()| nothing_half_written(&gap, &*self.of.laid.store(&gap)))
             .and_then(|()| done(&wrap::run(self.of.laid.command(&gap)).map_err(|e| e.to_string())?))
             .and_then(|()| self.of.laid.end(&gap))
-            .and_then(|end| end.differs_from(&self.of.end));
+            .and_then(|mut end| {
+                if self.strike != Strike::Kill {
+                    end.forgive_a_private_folder();
+                }
+                end.differs_from(&self.of.end)
+            });
         drop_copy(gap);
         result.map_err(|why| format!("{}: {why}\nafter {struck}", self.name()))
     }
@@ -146,7 +158,8 @@ impl Case<'_> {
             Strike::Eio => &[(74, "[IO]"), (0, "")],
             Strike::Enospc => &[(73, "[NO_SPACE]"), (0, "")],
         };
-        let is_so = |(status, id): &(i32, &str)| struck.status == *status && struck.stderr.contains(id);
+        let is_so =
+            |(status, id): &(i32, &str)| struck.status == *status && struck.stderr.contains(id);
         if expected.iter().any(is_so) {
             return Ok(());
         }
@@ -156,6 +169,10 @@ impl Case<'_> {
     fn name(&self) -> String {
         let Measured { laid, points, .. } = self.of;
         let (scenario, point) = (laid.scenario.name, &points[self.number - 1]);
-        format!("{scenario}, {} at {} ({point})", self.strike.name(), self.number)
+        format!(
+            "{scenario}, {} at {} ({point})",
+            self.strike.name(),
+            self.number
+        )
     }
 }

@@ -23,7 +23,13 @@ const DISCONNECTED: [&str; 4] = [
 
 #[test]
 fn an_oc_mirror_that_dies_at_work_alone_or_with_us_costs_nothing() {
-    let names = ["full", "delta", "populate full", "populate delta", "catch up"];
+    let names = [
+        "full",
+        "delta",
+        "populate full",
+        "populate delta",
+        "catch up",
+    ];
     let laid = gather(names.into(), |name| {
         let laid = scenario::named(name).lay_out();
         let undisturbed = laid.again();

@@ -68,7 +68,10 @@ fn measure(laid: Laid, folder: &'static str) -> Disk {
 fn pages(folder: &Path) -> u64 {
     let size = |file: &std::path::PathBuf| file.metadata().unwrap().len();
     let pages = files(folder);
-    pages.iter().map(|file| size(file).div_ceil(PAGE << 10)).sum()
+    pages
+        .iter()
+        .map(|file| size(file).div_ceil(PAGE << 10))
+        .sum()
 }
 
 impl Disk {

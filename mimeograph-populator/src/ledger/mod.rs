@@ -241,6 +241,30 @@ impl Ledger {
         self.loading = None;
     }
 
+    /// Records what is below the mark now: heartbeats that were seen, and bundles that a later one made unnecessary, whose
+    /// numbers are returned.
+    pub fn pass_over(&mut self, found: &[Verified<Manifest>]) -> Vec<u64> {
+        let mark = self.mark();
+        let mut skipped = Vec::new();
+        for manifest in found {
+            let known = self.bundles.contains_key(&manifest.sequence);
+            let requires = manifest.requires.map(|link| link.sequence);
+            if manifest.kind == Kind::Heartbeat {
+                if self.has(manifest.requires) || requires <= mark {
+                    self.accept(manifest, Fate::Applied);
+                }
+            } else if !known && Some(manifest.sequence) < mark {
+                tracing::info!(
+                    "bundle {} is not needed: a later one holds what it brought, or what came after it",
+                    manifest.sequence
+                );
+                self.accept(manifest, Fate::Skipped);
+                skipped.push(manifest.sequence.number());
+            }
+        }
+        skipped
+    }
+
     /// Records what became of a bundle.
     pub fn accept(&mut self, manifest: &Verified<Manifest>, fate: Fate) {
         self.stream.get_or_insert_with(|| manifest.stream.clone());
