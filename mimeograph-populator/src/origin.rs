@@ -17,7 +17,9 @@ use crate::cache::Cache;
 use crate::copy::{Copies, Found, VerifiedCopy};
 use crate::known::Known;
 use crate::ledger::{Fate, Ledger, LedgerError};
+use crate::placed;
 use crate::registry::{ASKED_AT_ONCE, Registry};
+use crate::told;
 
 /// Where the stream is followed from, where nothing was applied yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -193,6 +195,14 @@ impl Ground<'_> {
             if is_there { "still has all of it" } else { "does not have all of it: it is loaded again" }
         );
         if is_there {
+            // As after a load: what the copy is told from now on, and what may be called retired some day.
+            told::remember(
+                self.metadata,
+                content,
+                &copy.inventory_bytes,
+                &copy.destinations,
+            )?;
+            placed::record(self.metadata, content, &copy.destinations)?;
             let kept = Known {
                 manifest: content,
                 inventory: &copy.inventory,
@@ -213,7 +223,7 @@ impl Ground<'_> {
         }
         let registry = Registry::of(self.config)?;
         let asked = registry.confirm(copy.destinations.iter().cloned(), ASKED_AT_ONCE)?;
-        Ok(asked.mismatches.is_empty())
+        Ok(asked.there.len() == copy.destinations.len())
     }
 
     fn begin(&self, start: Start, ledger: &mut Ledger) -> Result<(), Failure> {

@@ -179,6 +179,19 @@ fn without_a_current_record_nothing_is_proposed() {
 }
 
 #[test]
+fn after_a_lost_volume_what_the_second_copy_knows_is_the_record() {
+    let lab = Lab::new();
+    lab.add_image(3);
+    next(&lab);
+    fs::remove_dir_all(lab.path("disconnected/metadata")).unwrap();
+    done(&lab.populator(&["run"]));
+    assert_eq!(answer(&lab), (Vec::new(), Vec::new()));
+    lab.ask_for(&["apps/1:v1"]).unwrap();
+    next(&lab);
+    assert_eq!(answer(&lab).0, ["mirror/apps/2:v1", "mirror/apps/3:v1"]);
+}
+
+#[test]
 fn what_a_partial_bundle_leaves_out_is_not_retired() {
     let lab = Lab::with(|gap| gap.play("VERSION=5.2\n").unwrap());
     lab.add_image(3);
