@@ -41,7 +41,9 @@ pub enum SealError {
     #[error("bundle {0} was published by another bundler first: what was made here is dropped")]
     Taken(Sequence),
     /// What it builds on in the store is going.
-    #[error("chunks of bundle {0} were dropped by retention meanwhile, and are not here any more: it is not published")]
+    #[error(
+        "chunks of bundle {0} were dropped by retention meanwhile, and are not here any more: it is not published"
+    )]
     Pruned(Sequence),
     /// The clock is before what was published.
     #[error("the clock says {now}, but the stream's newest bundle was made at {head}")]

@@ -17,7 +17,6 @@ use crate::cache::Cache;
 use crate::copy::{Copies, Found, VerifiedCopy};
 use crate::known::Known;
 use crate::ledger::{Fate, Ledger, LedgerError};
-use crate::placed;
 use crate::registry::{ASKED_AT_ONCE, Registry};
 use crate::told;
 
@@ -137,11 +136,9 @@ impl Ground<'_> {
         if ledger.is_empty() || ledger.copied != ledger.newest() || self.found.iter().any(is_new) {
             self.compare(&stream, ledger)?;
         }
-        match (ledger.newest(), start) {
+        match (ledger.newest().max(ledger.floor), start) {
             (Some(newest), Start::Join(_)) => Err(OriginError::Following(newest).into()),
-            (None, _) if ledger.floor.is_none() && !self.found.is_empty() => {
-                self.begin(start, ledger)
-            }
+            (None, _) if !self.found.is_empty() => self.begin(start, ledger),
             _ => Ok(()),
         }
     }
@@ -195,14 +192,14 @@ impl Ground<'_> {
             if is_there { "still has all of it" } else { "does not have all of it: it is loaded again" }
         );
         if is_there {
-            // As after a load: what the copy is told from now on, and what may be called retired some day.
+            // What was placed where is not taken from there: destinations are not signed, and what is placed may be deleted
+            // some day.
             told::remember(
                 self.metadata,
                 content,
                 &copy.inventory_bytes,
                 &copy.destinations,
             )?;
-            placed::record(self.metadata, content, &copy.destinations)?;
             let kept = Known {
                 manifest: content,
                 inventory: &copy.inventory,

@@ -163,7 +163,9 @@ impl World {
         let told: BTreeSet<_> = ended_well.map(|ran| &ran.stdout).collect();
         if new < told.len() {
             let [one, other] = both;
-            return Err(format!("two say that they published, and one did: {one}\n{other}"));
+            return Err(format!(
+                "two say that they published, and one did: {one}\n{other}"
+            ));
         }
         Ok(())
     }
