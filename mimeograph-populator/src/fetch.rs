@@ -11,9 +11,9 @@ use mimeograph_manifest::chunk::Chunk;
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::io::disk::{self, Action, id_of};
-use mimeograph_manifest::io::{failpoint, fetched};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::store::Fetch;
+use mimeograph_manifest::io::{failpoint, fetched};
 use mimeograph_manifest::manifest;
 
 /// Why files cannot be put together.

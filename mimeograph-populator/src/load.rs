@@ -194,8 +194,7 @@ impl Loader<'_> {
         const END_OF_TAR: [u8; 1024] = [0; 1024];
         for file in bundle.manifest().files(Role::Archive) {
             let path = bundle.archives().join(file.name.as_str());
-            disk::remove(&path)
-                .map_err(|source| DiskError::new(Action::Remove, &path, source))?;
+            disk::remove(&path).map_err(|source| DiskError::new(Action::Remove, &path, source))?;
         }
         disk::write_durably(
             &bundle.archives().join("mirror_000001.tar"),

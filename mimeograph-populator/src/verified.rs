@@ -234,8 +234,7 @@ pub fn sweep(bundle_dir: &Path, waited_for: &[Digest]) -> Result<(), Failure> {
         let is_staging = name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit());
         if is_staging && !kept.contains(&name) {
             let path = entry.path();
-            disk::remove(&path)
-                .map_err(|source| DiskError::new(Action::Remove, &path, source))?;
+            disk::remove(&path).map_err(|source| DiskError::new(Action::Remove, &path, source))?;
         }
     }
     Ok(())

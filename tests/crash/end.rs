@@ -92,10 +92,7 @@ impl End {
 }
 
 /// Every manifest, verified, oldest first.
-pub(crate) fn manifests(
-    gap: &Gap,
-    store: &dyn Fetch,
-) -> Result<Vec<Verified<Manifest>>, String> {
+pub(crate) fn manifests(gap: &Gap, store: &dyn Fetch) -> Result<Vec<Verified<Manifest>>, String> {
     let pem = fs::read_to_string(gap.path("keys/signing.pub.pem")).map_err(text)?;
     let key = PublicKey::from_pem(&pem).map_err(text)?;
     let trusted = TrustedKeys::new([key], NonZeroUsize::MIN);
@@ -116,10 +113,16 @@ fn bundles(gap: &Gap, store: &dyn Fetch) -> Result<Vec<Bundle>, String> {
         // Those before may have been pruned.
         let before = place.checked_sub(1).map(|before| manifests[before].link());
         let follows = manifest.previous.map(|link| link.sequence);
-        if before.is_some_and(|link| follows == Some(link.sequence)) && manifest.previous != before {
+        if before.is_some_and(|link| follows == Some(link.sequence)) && manifest.previous != before
+        {
             return Err(format!("bundle {} does not follow", manifest.sequence));
         }
-        let required = |link| links.iter().find(|(known, _)| *known == link).map(|(_, place)| *place);
+        let required = |link| {
+            links
+                .iter()
+                .find(|(known, _)| *known == link)
+                .map(|(_, place)| *place)
+        };
         let requires = manifest.requires.map(required);
         if requires == Some(None) {
             return Err(format!("bundle {} requires nothing", manifest.sequence));
@@ -221,7 +224,11 @@ fn left(gap: &Gap) -> Vec<String> {
         left.extend(names.filter(|name| name.strip_suffix(".tmp").is_some()));
     }
     for folder in ["connected/bundle", "disconnected/bundle"] {
-        for entry in fs::read_dir(gap.path(folder)).into_iter().flatten().flatten() {
+        for entry in fs::read_dir(gap.path(folder))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             left.push(format!("{folder}/{}", entry.file_name().to_string_lossy()));
         }
     }
@@ -254,7 +261,10 @@ pub(crate) fn nothing_half_written(gap: &Gap, store: &dyn Fetch) -> Result<(), S
     store
         .list("", &mut |object| names.push(object.name))
         .map_err(text)?;
-    for key in names.iter().filter_map(|name| mimeograph_manifest::layout::Key::parse(name)) {
+    for key in names
+        .iter()
+        .filter_map(|name| mimeograph_manifest::layout::Key::parse(name))
+    {
         if let mimeograph_manifest::layout::Key::Chunk(digest) = &key {
             store.get(&key, u64::MAX >> 1, &mut bytes).map_err(text)?;
             if Digest::of(&bytes) != *digest {

@@ -71,7 +71,10 @@ struct Case<'a> {
 #[test]
 fn a_run_that_is_struck_anywhere_and_run_again_ends_as_an_undisturbed_one() {
     let (form, begun) = (Form::asked_for(), Instant::now());
-    let scenarios: Vec<_> = all().into_iter().filter(|one| form.names(one.name)).collect();
+    let scenarios: Vec<_> = all()
+        .into_iter()
+        .filter(|one| form.names(one.name))
+        .collect();
     let measured = form::gather(scenarios, |scenario| measure(scenario.lay_out()));
     let mut cases = Vec::new();
     for of in &measured {
@@ -87,14 +90,23 @@ fn a_run_that_is_struck_anywhere_and_run_again_ends_as_an_undisturbed_one() {
             cases.extend(form.choose(all.collect(), strike.few()));
         }
     }
-    let kills = cases.iter().filter(|case| case.strike == Strike::Kill).count();
+    let kills = cases
+        .iter()
+        .filter(|case| case.strike == Strike::Kill)
+        .count();
     let failures = cases.len() - kills;
     at_once(&cases, Case::hold);
     for of in &measured {
-        tell(&format!("{}: {} points", of.laid.scenario.name, of.points.len()));
+        tell(&format!(
+            "{}: {} points",
+            of.laid.scenario.name,
+            of.points.len()
+        ));
     }
     let seconds = begun.elapsed().as_secs();
-    tell(&format!("{kills} kills and {failures} failures, {seconds} s"));
+    tell(&format!(
+        "{kills} kills and {failures} failures, {seconds} s"
+    ));
     assert!(form != Form::Full || kills >= KILLS, "{kills} kills");
 }
 
@@ -146,7 +158,8 @@ impl Case<'_> {
             Strike::Eio => &[(74, "[IO]"), (0, "")],
             Strike::Enospc => &[(73, "[NO_SPACE]"), (0, "")],
         };
-        let is_so = |(status, id): &(i32, &str)| struck.status == *status && struck.stderr.contains(id);
+        let is_so =
+            |(status, id): &(i32, &str)| struck.status == *status && struck.stderr.contains(id);
         if expected.iter().any(is_so) {
             return Ok(());
         }
@@ -156,6 +169,10 @@ impl Case<'_> {
     fn name(&self) -> String {
         let Measured { laid, points, .. } = self.of;
         let (scenario, point) = (laid.scenario.name, &points[self.number - 1]);
-        format!("{scenario}, {} at {} ({point})", self.strike.name(), self.number)
+        format!(
+            "{scenario}, {} at {} ({point})",
+            self.strike.name(),
+            self.number
+        )
     }
 }

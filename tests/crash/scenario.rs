@@ -48,7 +48,9 @@ pub(crate) fn all() -> Vec<Scenario> {
             publish(gap, 2);
             ask_for(gap, 3);
         }),
-        on("heartbeat", Side::Connected, &["run"], |gap| publish(gap, 2)),
+        on("heartbeat", Side::Connected, &["run"], |gap| {
+            publish(gap, 2)
+        }),
         on("full again", Side::Connected, &["run", "--full"], |gap| {
             publish(gap, 2);
             ask_for(gap, 3);
@@ -70,11 +72,19 @@ pub(crate) fn all() -> Vec<Scenario> {
             ask_for(gap, 4);
         }),
         over(Store::S3, "full over S3", Side::Connected, &["run"], |_| ()),
-        over(Store::S3, "delta over S3", Side::Connected, &["run"], |gap| {
-            publish(gap, 2);
-            ask_for(gap, 3);
+        over(
+            Store::S3,
+            "delta over S3",
+            Side::Connected,
+            &["run"],
+            |gap| {
+                publish(gap, 2);
+                ask_for(gap, 3);
+            },
+        ),
+        on("populate full", Side::Disconnected, &["run"], |gap| {
+            publish(gap, 2)
         }),
-        on("populate full", Side::Disconnected, &["run"], |gap| publish(gap, 2)),
         on("populate delta", Side::Disconnected, &["run"], |gap| {
             publish(gap, 2);
             populate(gap);
@@ -147,7 +157,10 @@ impl Laid {
         let gap = self.ground.again();
         if let Some(server) = &self.server {
             let objects = server.objects();
-            let (from, to) = (objects.join(place(&self.ground.gap)), objects.join(place(&gap)));
+            let (from, to) = (
+                objects.join(place(&self.ground.gap)),
+                objects.join(place(&gap)),
+            );
             if from.exists() {
                 mimeograph_tests::gap::copy_folder(&from, &to).unwrap();
             }

@@ -21,7 +21,7 @@ const DISKS: [(&str, &str); 6] = [
 /// A page of a tmpfs, in KiB: the least that a file takes.
 const PAGE: u64 = 4;
 /// Sizes of each disk in the short form.
-const FEW: usize = 2;
+const FEW: usize = 1;
 
 struct Disk {
     laid: Laid,
@@ -68,7 +68,10 @@ fn measure(laid: Laid, folder: &'static str) -> Disk {
 fn pages(folder: &Path) -> u64 {
     let size = |file: &std::path::PathBuf| file.metadata().unwrap().len();
     let pages = files(folder);
-    pages.iter().map(|file| size(file).div_ceil(PAGE << 10)).sum()
+    pages
+        .iter()
+        .map(|file| size(file).div_ceil(PAGE << 10))
+        .sum()
 }
 
 impl Disk {

@@ -56,15 +56,25 @@ const NEAR: usize = 12;
 fn every_step_that_changes_something_stands_by_a_failpoint() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let (mut changes, mut bare) = (0, Vec::new());
-    for part in ["mimeograph-manifest", "mimeograph-bundler", "mimeograph-populator"] {
+    for part in [
+        "mimeograph-manifest",
+        "mimeograph-bundler",
+        "mimeograph-populator",
+    ] {
         for file in files(&root.join(part).join("src")) {
             let name = file.strip_prefix(root).unwrap().display().to_string();
             let is_apart = APART.iter().any(|apart| name.ends_with(apart));
-            if is_apart || name.contains("/tests/") || name.contains("_tests.rs") || name.ends_with("/tests.rs") {
+            if is_apart
+                || name.contains("/tests/")
+                || name.contains("_tests.rs")
+                || name.ends_with("/tests.rs")
+            {
                 continue;
             }
             let text = fs::read_to_string(&file).unwrap();
-            let (code, _) = text.split_once("#[cfg(test)]\nmod tests {").unwrap_or((&text, ""));
+            let (code, _) = text
+                .split_once("#[cfg(test)]\nmod tests {")
+                .unwrap_or((&text, ""));
             let lines: Vec<&str> = code.lines().collect();
             for (number, line) in lines.iter().enumerate() {
                 let is_said = line.trim_start().starts_with("//") || line.starts_with("use ");

@@ -126,7 +126,9 @@ fn a_v1_run_that_is_killed_is_taken_up_by_the_next_one() {
         }
         let points = points(&ground, side);
         let numbers = Form::asked_for().choose((1..=points).collect(), FEW);
-        let copies = numbers.into_iter().map(|number| (side, number, ground.again()));
+        let copies = numbers
+            .into_iter()
+            .map(|number| (side, number, ground.again()));
         cases.extend(copies);
     }
     at_once(&cases, |(side, number, gap)| {

@@ -149,7 +149,10 @@ impl Gap {
             target,
             environment: self.environment.clone(),
         };
-        let (old, new) = (self.path("").display().to_string(), gap.path("").display().to_string());
+        let (old, new) = (
+            self.path("").display().to_string(),
+            gap.path("").display().to_string(),
+        );
         for side in ["connected.yaml", "disconnected.yaml"] {
             let text = fs::read_to_string(gap.path(side))?;
             let text = text.replace(&old, &new);

@@ -114,7 +114,8 @@ impl Published {
         if let Some(file) = files.find(|file| file.role == Role::Inventory) {
             let bytes = fetched::small_file(store, file).map_err(|error| error.to_string())?;
             let inventory = Inventory::from_bytes(&bytes).map_err(|error| error.to_string())?;
-            let image = |one: &Resolved| (format!("mirror/{}", one.repository), one.digest.to_oci());
+            let image =
+                |one: &Resolved| (format!("mirror/{}", one.repository), one.digest.to_oci());
             images.extend(inventory.wish.images.iter().map(image));
         }
         Ok(Self { digest, images })
@@ -142,7 +143,10 @@ pub(super) fn is_named(ran: &Ran) -> Result<(), String> {
     };
     if ran.status == 0 {
         let words = ran.stdout.split_whitespace().collect::<Vec<_>>();
-        let outcome = ran.stdout.split_once("\"outcome\":\"").and_then(|(_, rest)| rest.split_once('"'));
+        let outcome = ran
+            .stdout
+            .split_once("\"outcome\":\"")
+            .and_then(|(_, rest)| rest.split_once('"'));
         end(outcome.map_or(words.get(3).unwrap_or(&""), |(outcome, _)| outcome));
         return Ok(());
     }

@@ -111,7 +111,9 @@ impl World {
             Extent::Full => vec!["run".to_owned(), "--full".to_owned()],
             Extent::Since(which) => {
                 let number = *which as u64 % (self.published.len() as u64 + 1) + 1;
-                ["run", "--since-sequence", &number.to_string()].map(str::to_owned).into()
+                ["run", "--since-sequence", &number.to_string()]
+                    .map(str::to_owned)
+                    .into()
             }
         };
         let ran = self.bundler(writer, &arguments);
@@ -161,7 +163,9 @@ impl World {
         let told: BTreeSet<_> = ended_well.map(|ran| &ran.stdout).collect();
         if new < told.len() {
             let [one, other] = both;
-            return Err(format!("two say that they published, and one did: {one}\n{other}"));
+            return Err(format!(
+                "two say that they published, and one did: {one}\n{other}"
+            ));
         }
         Ok(())
     }
@@ -209,7 +213,12 @@ impl World {
         }
         let number = one.file_stem().unwrap().to_string_lossy().into_owned();
         let mut all = files(&far.join("manifests"));
-        all.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with(&number));
+        all.retain(|path| {
+            path.file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with(&number)
+        });
         all
     }
 
@@ -230,7 +239,10 @@ impl World {
             return Err(format!("applied, and the mark stays at {before:?}: {ran}"));
         }
         self.mark = now;
-        let applied = told["result"]["applied"].as_array().cloned().unwrap_or_default();
+        let applied = told["result"]["applied"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         for one in applied {
             self.promise(one["sequence"].as_u64().unwrap())?;
         }
@@ -256,7 +268,9 @@ impl World {
     }
 
     fn kept_at(&self, volume: Volume) -> PathBuf {
-        self.gap().path("kept").join(volume.folder().replace('/', "-"))
+        self.gap()
+            .path("kept")
+            .join(volume.folder().replace('/', "-"))
     }
 
     /// Once everything is carried over, what the image set asks for is there, at its newest: the bundler goes on, and
@@ -280,7 +294,10 @@ impl World {
         }
         for n in 1..=self.images {
             let sent = self.gap().source.digest_of(&format!("apps/{n}"), "v1");
-            let arrived = self.gap().target.digest_of(&format!("mirror/apps/{n}"), "v1");
+            let arrived = self
+                .gap()
+                .target
+                .digest_of(&format!("mirror/apps/{n}"), "v1");
             if sent != arrived {
                 return Err(format!("apps/{n} is {arrived:?} instead of {sent:?}"));
             }

@@ -144,9 +144,10 @@ fn write(
         .mode(mode | 0o200)
         .open(path)?;
     let copied = io::copy(from, &mut file).map_err(|error| match error.kind() {
-        io::ErrorKind::StorageFull => {
-            Failure::new(1, format!("write {}: no space left on device", path.display()))
-        }
+        io::ErrorKind::StorageFull => Failure::new(
+            1,
+            format!("write {}: no space left on device", path.display()),
+        ),
         _ => Failure::new(1, "unexpected EOF"),
     })?;
     if strict {

@@ -117,7 +117,10 @@ fn with_little_space(lab: &Lab, folder: &str, kib: u64, side: &str) -> Ran {
         &folder,
         kib,
     ));
-    assert!(![124, 125].contains(&ran.status), "there is no small disk: {ran}");
+    assert!(
+        ![124, 125].contains(&ran.status),
+        "there is no small disk: {ran}"
+    );
     ran
 }
 

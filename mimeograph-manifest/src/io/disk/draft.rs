@@ -28,10 +28,13 @@ impl Draft {
             clear(folder, &prefix)?;
             failpoint::reach("create", path)?;
             let mut named = tempfile::Builder::new();
-            named.prefix(&prefix).suffix(SUFFIX).make_in(folder, |path| {
-                let mut options = OpenOptions::new();
-                options.write(true).create_new(true).mode(0o600).open(path)
-            })
+            named
+                .prefix(&prefix)
+                .suffix(SUFFIX)
+                .make_in(folder, |path| {
+                    let mut options = OpenOptions::new();
+                    options.write(true).create_new(true).mode(0o600).open(path)
+                })
         };
         let temporary = begin().map_err(|source| DiskError::new(Action::Create, path, source))?;
         Ok(Self {
@@ -82,7 +85,8 @@ fn clear(folder: &Path, prefix: &str) -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let random = name.to_str().and_then(|name| name.strip_prefix(prefix));
-        if random.is_some_and(|random| random.len() == 6 + SUFFIX.len() && random.ends_with(SUFFIX)) {
+        if random.is_some_and(|random| random.len() == 6 + SUFFIX.len() && random.ends_with(SUFFIX))
+        {
             remove(&entry.path())?;
         }
     }

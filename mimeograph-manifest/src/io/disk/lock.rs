@@ -22,8 +22,7 @@ const HOLDER: u64 = 256;
 impl Lock {
     /// Takes the lock, or says at once who holds it.
     pub fn acquire(path: &Path) -> Result<Self, DiskError> {
-        let mut file =
-            open(path).map_err(|source| DiskError::new(Action::Create, path, source))?;
+        let mut file = open(path).map_err(|source| DiskError::new(Action::Create, path, source))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -57,7 +57,10 @@ impl Scratch {
     fn in_folder(folder: &Path) -> io::Result<Self> {
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
-            let is_one = entry.file_name().to_string_lossy().starts_with(Self::PREFIX);
+            let is_one = entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with(Self::PREFIX);
             let is_left = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
             if is_one && entry.file_type()?.is_dir() && is_left() {
                 disk::remove(&entry.path())?;
