@@ -1,35 +1,38 @@
 //! One run: finish what the last one left, then mirror, inspect, ship and seal.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault};
-use mimeograph_manifest::imageset::{Findings, ImageSet, ImageSetError};
-use mimeograph_manifest::inventory::{self, Before};
-use mimeograph_manifest::io::config::{Config, OcMirrorVersion, Parallel};
+use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
+use mimeograph_manifest::imageset::ImageSet;
+use mimeograph_manifest::inventory;
+use mimeograph_manifest::io::config::{Config, OcMirrorVersion, Upkeep};
 use mimeograph_manifest::io::console::{Front, Progress};
-use mimeograph_manifest::io::imageset::{self, ImageSetFile, refuse_any};
+use mimeograph_manifest::io::imageset::{self, ImageSetFile};
 use mimeograph_manifest::io::interrupt::Interrupt;
+use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::oc_mirror::environment;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::store::Shelve;
-use mimeograph_manifest::io::{clock, disk, random, release_keys};
+use mimeograph_manifest::io::{clock, random, release_keys};
 use mimeograph_manifest::key::{SigningKey, TrustedKeys};
-use mimeograph_manifest::limits;
-use mimeograph_manifest::manifest::{self, Generation, Manifest, Role};
-use mimeograph_manifest::name::{FileName, Sequence, StreamId};
+use mimeograph_manifest::manifest::{Generation, Link, Manifest, Role};
+use mimeograph_manifest::name::{Sequence, StreamId};
 use mimeograph_manifest::release::ReleaseKeys;
-
+use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::wish::named::Named;
 
-use crate::head::{HeadError, Published};
+use crate::head::Published;
+use crate::held::{Belief, Held};
 use crate::inspect::{Candidate, Inspected};
 use crate::journal::{Journal, Mirrored, Stage};
-use crate::mirror::{Base, PartialRuns, Places, Start};
+use crate::kept::{self, Piece};
+use crate::mirror::{PartialRuns, Places, Start};
 use crate::outbox::Outbox;
-use crate::plan::Ahead;
-use crate::ship::{Held, Outgoing, Pace, Tally, ship};
+use crate::seal::{Outbound, SealError};
+use crate::ship::{Outgoing, Pace, Shipped, Tally, ship};
 use crate::unchanged::is_unchanged;
-use crate::{charts, describe, history, inspect, outbox, restore, seal, travelling};
+use crate::{charts, describe, history, inspect, seal, travelling};
 
 /// What a run is given.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub struct Request<'a> {
     pub partial: PartialRuns,
     /// What the bundle is to hold.
     pub extent: Extent,
+    /// Which of its chunks are sent.
+    pub sending: Sending,
     /// Tells when to stop.
     pub interrupt: &'a Interrupt,
 }
@@ -58,7 +63,16 @@ pub enum Extent {
     /// Everything that came after this one.
     Since(Sequence),
     /// Everything that came after this one, which every enclave has applied by its own word.
-    Acknowledged(manifest::Link),
+    Acknowledged(Link),
+}
+
+/// Which chunks of a bundle are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
+    /// Those that the store lacks.
+    Missing,
+    /// All, whatever the store has or lacks.
+    All,
 }
 
 /// What came of a run.
@@ -125,73 +139,62 @@ pub fn bundle(request: &Request<'_>, store: &dyn Shelve) -> Result<Bundled, Fail
     run.run()
 }
 
-struct Run<'a> {
-    request: &'a Request<'a>,
-    store: &'a dyn Shelve,
-    metadata: PathBuf,
-    places: Places,
-    outbox: Outbox,
-    ours: TrustedKeys,
-    release_keys: ReleaseKeys,
+/// A run under way.
+pub(crate) struct Run<'a> {
+    pub request: &'a Request<'a>,
+    pub store: &'a dyn Shelve,
+    pub metadata: PathBuf,
+    pub places: Places,
+    pub outbox: Outbox,
+    pub ours: TrustedKeys,
+    pub release_keys: ReleaseKeys,
 }
 
 /// What goes into a bundle besides what the journal says.
-struct Freight {
-    inspected: Inspected,
-    imageset: ImageSet,
-    record: Option<Vec<u8>>,
+pub(crate) struct Freight {
+    pub inspected: Inspected,
+    pub imageset: ImageSet,
+    pub record: Option<Vec<u8>>,
 }
 
 impl Run<'_> {
     fn run(&self) -> Result<Bundled, Failure> {
         let mut journal = Journal::read(&self.metadata)?;
-        if let Some(journal) = journal
-            .as_mut()
-            .filter(|journal| matches!(journal.stage, Stage::Sealed(_)))
-        {
-            tracing::info!(
-                "the last run was stopped while publishing: its bundle is published first"
-            );
-            seal::publish(self.store, journal, &self.metadata)?;
-            self.outbox.clear()?;
+        if let Some(journal) = &mut journal {
+            self.finish_sealed(journal)?;
         }
-        let published = self
-            .front()
-            .stage("list", || Published::read(self.store, &self.ours))?;
-        let mut journal = match published.adopt(journal)? {
+        let published = self.published()?;
+        let mut journal = match published.adopt(journal, self.absence())? {
             Some(journal) => journal,
             None => Journal::begin(StreamId::from_bytes(random::bytes()?)),
         };
-        seal::check_clock(
-            clock::now(),
-            journal.head.map(|head| head.created),
-            self.store.clock()?,
-        )?;
-        if let Stage::Mirrored(mirrored) = journal.stage.clone() {
-            tracing::info!(
-                "the last run mirrored but did not publish: its archives are shipped first"
-            );
-            self.ship_outbox(&mut journal, &published, mirrored)?;
-            return self.mirror(&mut journal, &Published::read(self.store, &self.ours)?);
+        let last = journal.head.map(|head| head.created);
+        seal::check_clock(clock::now(), last, self.store.clock()?)?;
+        self.look_after_last(&published)?;
+        if matches!(journal.stage, Stage::Mirrored(_)) {
+            self.finish_mirrored(&mut journal, &published)?;
+            return self.mirror(&mut journal, &self.published()?);
         }
         self.mirror(&mut journal, &published)
     }
 
-    fn mirror(&self, journal: &mut Journal, published: &Published) -> Result<Bundled, Failure> {
+    /// Before hours are spent on mirroring: image set and program fit, and what is to travel is there.
+    fn prepare(
+        &self,
+        journal: &Journal,
+        published: &Published,
+    ) -> Result<(ImageSetFile, OcMirror), Failure> {
         let Request {
             config, interrupt, ..
         } = self.request;
         let file = imageset::read(config)?;
-        let ImageSetFile {
-            bytes, imageset, ..
-        } = &file;
-        // Before hours are spent on mirroring: what is to travel must be there.
+        let imageset = &file.imageset;
         travelling::local_files(imageset, &config.mirror.local_dir)?;
         travelling::extra_files(&travelling::extra_paths(config)?)?;
         environment::check_added(&config.mirror.oc_mirror.env)?;
         self.check_generation(imageset)?;
-        if imageset.generation == Generation::V1 && matches!(self.request.extent, Extent::Since(_))
-        {
+        let is_rebased = !matches!(self.request.extent, Extent::New | Extent::Everything);
+        if imageset.generation == Generation::V1 && is_rebased {
             return Err(NotRebased.into());
         }
         let oc_mirror = OcMirror::probe(
@@ -207,7 +210,20 @@ impl Run<'_> {
             facts.key_ids = vec![self.request.key.public().id().to_string()];
         });
         self.look_ahead(&file, &oc_mirror, published)?;
+        Ok((file, oc_mirror))
+    }
+
+    /// Image set -> archives in the outbox, judged -> a published bundle.
+    fn mirror(&self, journal: &mut Journal, published: &Published) -> Result<Bundled, Failure> {
+        let Request {
+            config, interrupt, ..
+        } = self.request;
+        let (file, oc_mirror) = self.prepare(journal, published)?;
+        let ImageSetFile {
+            bytes, imageset, ..
+        } = &file;
         let (base, based_on) = self.base(journal, published, imageset.generation)?;
+        self.keep_chain(journal, published)?;
         journal.stage = Stage::Mirroring;
         journal.write(&self.metadata)?;
         let start = Start {
@@ -242,6 +258,7 @@ impl Run<'_> {
         let run = run.unwrap_or_default();
         let mirrored = Mirrored {
             based_on,
+            newest: published.newest_content(),
             producer,
             incomplete: run.incomplete,
             copied: run.copied,
@@ -284,160 +301,85 @@ impl Run<'_> {
             imageset: file.imageset,
             record,
         };
-        self.ship(journal, published, mirrored, &freight)
+        self.ship(journal, published, mirrored, freight)
     }
 
-    /// What cannot be met is said before hours are spent on mirroring.
-    ///
-    /// A dry run fetches catalogues and release images once more, so it is made only where the image set is another than
-    /// that of the last bundle. Where it fails otherwise, the run itself will tell: its archives are judged in any case.
-    fn look_ahead(
-        &self,
-        file: &ImageSetFile,
-        oc_mirror: &OcMirror,
-        published: &Published,
-    ) -> Result<(), Failure> {
-        let imageset = &file.imageset;
-        let tells = imageset.mirror.platform.is_some() || imageset.has_operators();
-        let last = published.newest_content();
-        let last = last.and_then(|link| published.bundle(link.sequence));
-        let is_known = last.is_some_and(|bundle| holds_imageset(bundle, &file.bytes));
-        if imageset.generation == Generation::V1 || !tells || is_known {
-            return Ok(());
-        }
-        // The run itself is tried again where that may help.
-        let mut config = self.request.config.clone();
-        config.mirror.oc_mirror.retries = 0;
-        let ahead = Ahead {
-            config: &config,
-            file,
-            oc_mirror,
-            release_keys: &self.release_keys,
-            interrupt: self.request.interrupt,
-        };
-        match self.front().stage("plan", || ahead.rehearse()) {
-            Ok(rehearsed) => {
-                let findings = Findings::new(rehearsed.plan.findings);
-                let refused = refuse_any(findings, ImageSetError::Unsatisfied);
-                refused.map_err(|error| file.wrong(error).into())
-            }
-            Err(failure) if failure.id() == ErrorId::Interrupted => Err(failure),
-            Err(failure) => {
-                tracing::info!("what cannot be met could not be told by a dry run: {failure}");
-                Ok(())
-            }
-        }
-    }
-
-    /// Archives of an earlier run: nothing of them is believed, all is read again. Those that are no longer
-    /// whole are dropped: `oc-mirror`'s record is set back before its next attempt, so it writes them anew.
-    fn ship_outbox(
+    /// Archives in the outbox -> chunks in the store -> a published bundle.
+    pub(crate) fn ship(
         &self,
         journal: &mut Journal,
         published: &Published,
         mirrored: Mirrored,
-    ) -> Result<(), Failure> {
-        match self
-            .front()
-            .stage("inspect", || self.read_outbox(&mirrored, published))
-        {
-            Ok(freight) => self.ship(journal, published, mirrored, &freight).map(drop),
-            Err(failure) if is_verdict(&failure) => {
-                tracing::warn!(
-                    "what the last run left cannot be shipped, and is mirrored anew: {failure}"
-                );
-                self.outbox.clear()?;
-                journal.stage = Stage::Idle;
-                Ok(journal.write(&self.metadata)?)
-            }
-            Err(failure) => Err(failure),
-        }
-    }
-
-    fn read_outbox(&self, mirrored: &Mirrored, published: &Published) -> Result<Freight, Failure> {
-        let generation = mirrored.producer.generation;
-        let archives = self.outbox.archives(generation)?;
-        let bytes = disk::read_bounded(&self.outbox.imageset(), limits::IMAGESET_SIZE)?;
-        let imageset = ImageSet::parse(&bytes)?;
-        let earlier = self
-            .earlier(mirrored.based_on.map(|link| link.sequence), published)?
-            .unwrap_or_default();
-        let inspected = inspect::inspect(Candidate {
-            contents: outbox::read(&archives, generation, &|_| ())?,
-            archives: &archives,
-            imageset: &imageset,
-            mirrored,
-            release_keys: &self.release_keys,
-            before: &earlier,
-        })?;
-        Ok(Freight {
-            inspected,
-            imageset,
-            record: self.outbox.record()?,
-        })
-    }
-
-    fn ship(
-        &self,
-        journal: &mut Journal,
-        published: &Published,
-        mirrored: Mirrored,
-        freight: &Freight,
+        freight: Freight,
     ) -> Result<Bundled, Failure> {
+        let Request { config, .. } = self.request;
         let generation = mirrored.producer.generation;
-        let Inspected { inventory, watched } = &freight.inspected;
+        let Inspected { inventory, watched } = freight.inspected;
         let bytes = inventory.to_bytes()?;
-        let files = self.outgoing(generation, &freight.imageset, &bytes)?;
+        let archives = self.outbox.archives(generation)?;
+        let written = self.outbox.write(inventory::FILE_NAME, &bytes)?;
+        let beside = [
+            (Some(self.outbox.imageset()), Role::Imageset),
+            (Some(written), Role::Inventory),
+            (self.outbox.record_path(), Role::History),
+        ];
+        let files = travelling::all(config, &freight.imageset, &archives, &beside)?;
         let content = Named::of(&inventory.wish);
-        if let Some(last) = last_with_content(published, &mirrored)
-            && is_unchanged(&self.metadata, last, inventory, watched, &files)?
-        {
+        self.refuse_if_taken(journal)?;
+        let last = last_with_content(published, &mirrored);
+        let is_heartbeat = match last {
+            Some(last) => is_unchanged(&self.metadata, last, &inventory, &watched, &files)?,
+            None => false,
+        };
+        let shipped = if is_heartbeat {
             // `oc-mirror`'s record is set back before it runs again: it belongs to the bundle that has the content.
-            let head = published.head();
-            let manifest =
-                describe::manifest(self.request.config, journal, head, mirrored, Vec::new());
-            self.seal(journal, &manifest)?;
-            return Ok(Bundled::Sealed {
-                manifest: Box::new(manifest),
-                content,
-                tally: Tally::default(),
-            });
-        }
-        let held = self.front().stage("list", || published.held(self.store))?;
-        let shipped = self
-            .front()
-            .stage("ship", || self.ship_files(&files, generation, held))?;
-        let manifest = describe::manifest(
-            self.request.config,
-            journal,
-            published.head(),
-            mirrored,
-            shipped.files,
-        );
+            Shipped::default()
+        } else {
+            let held = self.front().stage("list", || {
+                published.held(self.store, journal.resent, self.belief())
+            })?;
+            self.front()
+                .stage("ship", || self.ship_files(&files, generation, held))?
+        };
+        let Shipped { files, tally } = shipped;
+        let manifest = describe::manifest(config, journal, published.head(), mirrored, files);
         let sequence = manifest.sequence;
-        inspect::keep(&self.metadata, sequence, &bytes)?;
-        watched.keep(&self.metadata, sequence)?;
-        if let Some(record) = &freight.record {
-            history::keep(&self.metadata, sequence, record)?;
+        if !is_heartbeat {
+            kept::write(&self.metadata, Piece::Inventory, sequence, &bytes)?;
+            if let Some(record) = &freight.record {
+                kept::write(&self.metadata, Piece::History, sequence, record)?;
+            }
         }
-        self.seal(journal, &manifest)?;
+        if self.request.sending == Sending::All {
+            journal.resent = Some(sequence);
+        }
+        self.front().stage("seal", || {
+            seal::seal(
+                &manifest,
+                self.request.key,
+                journal,
+                &self.metadata,
+                |link| {
+                    if is_heartbeat {
+                        return Ok(());
+                    }
+                    watched.keep(&self.metadata, link)
+                },
+            )?;
+            match Outbound::of(journal)? {
+                Some(outbound) => self.publish(journal, outbound),
+                None => Ok(()),
+            }
+        })?;
         self.front().note(|facts| {
-            facts.bytes = Some(shipped.tally.bytes);
-            facts.chunks = Some(shipped.tally.chunks);
+            facts.bytes = Some(tally.bytes);
+            facts.chunks = Some(tally.chunks);
         });
         Ok(Bundled::Sealed {
             manifest: Box::new(manifest),
             content,
-            tally: shipped.tally,
+            tally,
         })
-    }
-
-    fn seal(&self, journal: &mut Journal, manifest: &Manifest) -> Result<(), Failure> {
-        let Request { key, .. } = self.request;
-        self.front().stage("seal", || {
-            seal::seal(manifest, key, self.store, journal, &self.metadata)
-        })?;
-        Ok(self.outbox.clear()?)
     }
 
     fn ship_files(
@@ -445,19 +387,12 @@ impl Run<'_> {
         files: &[Outgoing],
         generation: Generation,
         held: Held,
-    ) -> Result<crate::ship::Shipped, Failure> {
-        let total = files
-            .iter()
-            .filter_map(|file| file.path.metadata().ok())
-            .map(|file| file.len())
-            .sum();
-        let progress = Progress::begin("shipping", total);
+    ) -> Result<Shipped, Failure> {
+        let sizes = files.iter().filter_map(|file| file.path.metadata().ok());
+        let progress = Progress::begin("shipping", sizes.map(|file| file.len()).sum());
         let transfer = &self.request.config.transfer;
         let pace = Pace {
-            parallel: match transfer.parallel {
-                Parallel::Auto => 4,
-                Parallel::Fixed(count) => count.get(),
-            },
+            parallel: transfer.parallel.count(),
             chunk_size: transfer.chunk_size.bytes(),
             interrupt: self.request.interrupt,
         };
@@ -468,90 +403,47 @@ impl Run<'_> {
         Ok(shipped)
     }
 
-    /// Everything that travels: archives, image set, inventory, history, local and extra files.
-    fn outgoing(
-        &self,
-        generation: Generation,
-        imageset: &ImageSet,
-        inventory: &[u8],
-    ) -> Result<Vec<Outgoing>, Failure> {
-        let config = self.request.config;
-        let mut files = Vec::new();
-        for path in self.outbox.archives(generation)? {
-            files.push(named(&path, Role::Archive)?);
+    /// Before much is sent in vain: whether another bundler has published while we mirrored.
+    fn refuse_if_taken(&self, journal: &mut Journal) -> Result<(), Failure> {
+        let next = journal.next_sequence();
+        if Listing::of(self.store)?.newest() < Some(next) {
+            return Ok(());
         }
-        files.push(named(&self.outbox.imageset(), Role::Imageset)?);
-        files.push(named(
-            &self.outbox.write(inventory::FILE_NAME, inventory)?,
-            Role::Inventory,
-        )?);
-        if let Some(path) = self.outbox.record_path() {
-            files.push(named(&path, Role::History)?);
-        }
-        files.extend(travelling::local_files(imageset, &config.mirror.local_dir)?);
-        files.extend(travelling::extra_files(&travelling::extra_paths(config)?)?);
-        Ok(files)
+        self.drop_run(journal, next)?;
+        Err(SealError::Taken(next).into())
     }
 
-    /// What the next bundle builds on: the last one with content, if its record and the inventories of its
-    /// chain are kept here; else nothing, and the bundle is a full one.
-    fn base(
-        &self,
-        journal: &Journal,
-        published: &Published,
-        generation: Generation,
-    ) -> Result<(Base, Option<manifest::Link>), Failure> {
-        let longest = self.request.config.bundle.full_every.unwrap_or(usize::MAX);
-        let content = match self.request.extent {
-            Extent::Everything => None,
-            Extent::New => journal.content,
-            Extent::Since(sequence) => Some(published.content(sequence)?),
-            Extent::Acknowledged(link) if published.content(link.sequence)? != link => {
-                return Err(HeadError::Fork(link.sequence).into());
-            }
-            Extent::Acknowledged(link) => Some(link),
-        };
-        let Some(content) = content else {
-            return Ok((Base::Nothing, None));
-        };
-        if published
-            .head()
-            .is_some_and(|head| head.audience != describe::audience(self.request.config))
-        {
-            tracing::warn!("`stream.audience` has changed: the next bundle will be a full one");
-            return Ok((Base::Nothing, None));
-        }
-        let is_long = published.chain_length(content.sequence) >= longest;
-        if self.request.extent == Extent::New && is_long {
-            tracing::info!("as `bundle.fullEvery` asks, this bundle is a full one");
-            return Ok((Base::Nothing, None));
-        }
-        if !restore::chain_of(self.store, published, &self.metadata, content.sequence)? {
-            if self.request.extent != Extent::New {
-                return Err(HeadError::NotWhole(content.sequence).into());
-            }
-            tracing::warn!(
-                bundle = %content.sequence,
-                "what the next bundle would build on is neither kept here nor whole in the store: it will be a full one"
-            );
-            return Ok((Base::Nothing, None));
-        }
-        Ok(
-            match history::base(&self.metadata, Some(content), generation)? {
-                Base::Nothing => (Base::Nothing, None),
-                base => (base, Some(content)),
-            },
-        )
+    /// What is published; where the store may have been emptied, also by what is kept here.
+    fn published(&self) -> Result<Published, Failure> {
+        self.front().stage("list", || match self.absence() {
+            Upkeep::Kept => Published::read(self.store, &self.ours),
+            Upkeep::Drained => Published::read_with_kept(self.store, &self.ours, &self.metadata),
+        })
     }
 
-    fn earlier(
-        &self,
-        based_on: Option<Sequence>,
-        published: &Published,
-    ) -> Result<Option<Before>, Failure> {
-        match based_on {
-            None => Ok(Some(Before::default())),
-            Some(sequence) => inspect::before(&self.metadata, &published.bundles, sequence),
+    /// The manifests that what comes next builds on are kept here, and no others.
+    fn keep_chain(&self, journal: &Journal, published: &Published) -> Result<(), Failure> {
+        let content = journal.content.map(|link| link.sequence);
+        let mut chain = content.map_or_else(BTreeSet::new, |content| published.chain(content));
+        chain.extend(journal.head.map(|head| head.link.sequence));
+        kept::keep_manifests(&self.metadata, &chain)
+    }
+
+    /// Whether the store may lack what we published.
+    fn absence(&self) -> Upkeep {
+        match self.request.sending {
+            Sending::All => Upkeep::Drained,
+            Sending::Missing => self.request.config.upkeep,
+        }
+    }
+
+    /// How far it is believed that what was published is there: a full bundle and a re-based one are made because it may
+    /// not be.
+    fn belief(&self) -> Belief {
+        match (self.request.sending, self.request.extent) {
+            (Sending::All, _) => Belief::Nothing,
+            (_, Extent::New) => Belief::Listing,
+            (_, Extent::Everything | Extent::Since(_) | Extent::Acknowledged(_)) => Belief::Bytes,
         }
     }
 
@@ -578,46 +470,20 @@ impl Run<'_> {
         });
     }
 
-    fn front(&self) -> &Front {
+    pub(crate) fn front(&self) -> &Front {
         self.request.front
     }
 }
 
-/// Whether it says that archives are not what they must be: mirrored anew, they may be.
-fn is_verdict(failure: &Failure) -> bool {
-    let id = failure.id();
-    id == ErrorId::ImagesetUnsatisfied || matches!(id.exit(), Exit::Damaged | Exit::MissingInput)
-}
-
 /// The last bundle with content, where whole archives build on it.
-fn last_with_content<'p>(published: &'p Published, mirrored: &Mirrored) -> Option<&'p Manifest> {
+fn last_with_content<'p>(
+    published: &'p Published,
+    mirrored: &Mirrored,
+) -> Option<&'p Verified<Manifest>> {
     let last = published.newest_content()?;
     let is_v2 = mirrored.producer.generation == Generation::V2;
     if !is_v2 || !mirrored.incomplete.is_empty() || mirrored.based_on != Some(last) {
         return None;
     }
-    published.bundle(last.sequence).map(|bundle| &**bundle)
-}
-
-/// Whether a bundle was made for exactly this image set.
-fn holds_imageset(bundle: &Manifest, bytes: &[u8]) -> bool {
-    let mut files = bundle.files.iter();
-    let file = files.find(|file| file.role == Role::Imageset);
-    file.is_some_and(|file| file.is(bytes))
-}
-
-/// A file of our own making, under its last component.
-fn named(path: &Path, role: Role) -> Result<Outgoing, Failure> {
-    let text = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = text
-        .parse::<FileName>()
-        .map_err(|source| travelling::TravelError::Name {
-            path: path.to_owned(),
-            source,
-        })?;
-    Ok(Outgoing {
-        name,
-        role,
-        path: path.to_owned(),
-    })
+    published.bundle(last.sequence)
 }

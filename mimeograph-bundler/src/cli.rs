@@ -1,11 +1,12 @@
 //! The command line of the bundler.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use mimeograph_manifest::failure::Failure;
-use mimeograph_manifest::io::config::{Config, Operation};
+use mimeograph_manifest::io::config::{Config, Operation, Period};
 use mimeograph_manifest::io::console::{self, Front, Options, Report};
 use mimeograph_manifest::io::disk::{self, Lock};
 use mimeograph_manifest::io::keygen::keygen;
@@ -18,12 +19,14 @@ use mimeograph_manifest::wish::named::Named;
 
 use crate::ack::ack;
 use crate::acknowledged::{self, Acknowledged};
-use crate::bundle::{Bundled, Extent, Request, bundle};
+use crate::bundle::{Bundled, Extent, Request, Sending, bundle};
 use crate::check::check;
+use crate::check_store;
 use crate::diff;
 use crate::list;
 use crate::mirror::PartialRuns;
 use crate::plan;
+use crate::prune::{self, Act, Keep, Orphans};
 use crate::ship::Tally;
 
 /// Mirrors what an image set asks for, cuts it into chunks, signs the list of them, and puts all into a store.
@@ -39,20 +42,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Mirror, ship and seal one bundle (what is done without a command)
-    Run {
-        /// Publish also where single images failed, and say so in the manifest
-        #[arg(long)]
-        allow_partial: bool,
-        /// Make a bundle that holds everything and needs none before it
-        #[arg(long, conflicts_with = "since_sequence")]
-        full: bool,
-        /// Make a bundle that holds everything that came after this one, and needs none between
-        #[arg(long, value_name = "SEQUENCE")]
-        since_sequence: Option<Sequence>,
-        /// The same, after the last bundle that all enclaves have applied, by their receipts
-        #[arg(long, conflicts_with_all = ["full", "since_sequence"])]
-        since_acknowledged: bool,
-    },
+    Run(RunArguments),
     /// Say whether config, keys, oc-mirror, store, space and clock are fit; change nothing
     Check,
     /// Say what a run would mirror and what cannot be met, by oc-mirror's dry run; change nothing
@@ -83,6 +73,74 @@ enum Command {
         /// The bundle's number
         sequence: Sequence,
     },
+    /// Drop old bundles from the store, and the chunks that no kept bundle names
+    Prune(PruneArguments),
+    /// Read all that the stream names, and say what is missing or damaged
+    CheckStore {
+        /// Mend it from the archives of the last bundle, as far as they have it
+        #[arg(long)]
+        repair: bool,
+    },
+}
+
+#[derive(Args, Debug, Default)]
+struct RunArguments {
+    /// Publish also where single images failed, and say so in the manifest
+    #[arg(long)]
+    allow_partial: bool,
+    #[command(flatten)]
+    extent: ExtentArguments,
+    /// Send all chunks again, whatever the store has or has lost (a swapped drive, an emptied folder)
+    #[arg(long)]
+    resend: bool,
+}
+
+/// What the bundle is to hold; by itself what is new since the last one.
+#[derive(Args, Debug, Default)]
+struct ExtentArguments {
+    /// Make a bundle that holds everything and needs none before it
+    #[arg(long, conflicts_with = "since_sequence")]
+    full: bool,
+    /// Make a bundle that holds everything that came after this one, and needs none between
+    #[arg(long, value_name = "SEQUENCE")]
+    since_sequence: Option<Sequence>,
+    /// The same, after the last bundle that all enclaves have applied, by their receipts
+    #[arg(long, conflicts_with_all = ["full", "since_sequence"])]
+    since_acknowledged: bool,
+}
+
+impl ExtentArguments {
+    fn extent(&self, config: &Config) -> Result<Extent, Failure> {
+        Ok(match self.since_sequence {
+            Some(sequence) => Extent::Since(sequence),
+            None if self.since_acknowledged => Extent::Acknowledged(acknowledged::since(config)?),
+            None if self.full => Extent::Everything,
+            None => Extent::New,
+        })
+    }
+}
+
+#[derive(Args, Debug)]
+struct PruneArguments {
+    /// Keep so many full bundles, and all that came after the oldest of them
+    #[arg(long, value_name = "COUNT")]
+    keep_full: NonZeroUsize,
+    /// Keep all that is younger than so many days, too
+    #[arg(long, value_name = "DAYS")]
+    keep_days: Option<u16>,
+    /// Drop chunks that nothing names, too, once they are older than the grace period
+    #[arg(long)]
+    orphans: bool,
+    /// How long a chunk that nothing names may be one of a run under way on another host
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = period)]
+    grace: Period,
+    /// Say what would go; change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn period(text: &str) -> Result<Period, String> {
+    text.parse().map_err(|mistake| format!("{mistake}"))
 }
 
 /// The program.
@@ -94,28 +152,10 @@ pub fn main() -> ExitCode {
     let run = |name, body: &dyn Fn(&Front) -> Result<Report, Failure>| {
         console::run(Operation::Bundle, name, options.clone(), body)
     };
-    match command.unwrap_or(Command::Run {
-        allow_partial: false,
-        full: false,
-        since_sequence: None,
-        since_acknowledged: false,
-    }) {
-        Command::Run {
-            allow_partial,
-            full,
-            since_sequence,
-            since_acknowledged,
-        } => run("run", &|front| {
-            let extent = match since_sequence {
-                Some(sequence) => Extent::Since(sequence),
-                None if since_acknowledged => {
-                    Extent::Acknowledged(acknowledged::since(&front.config()?)?)
-                }
-                None if full => Extent::Everything,
-                None => Extent::New,
-            };
-            run_once(front, allow_partial, extent)
-        }),
+    match command.unwrap_or(Command::Run(RunArguments::default())) {
+        Command::Run(arguments) => run("run", &|front| arguments.run(front)),
+        Command::Prune(arguments) => run("prune", &|front| arguments.run(front)),
+        Command::CheckStore { repair } => run("check-store", &|front| check_store(front, repair)),
         Command::Check => run("check", &|front| {
             check(&front.config()?, front.location()).report()
         }),
@@ -159,35 +199,87 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run_once(front: &Front, allow_partial: bool, extent: Extent) -> Result<Report, Failure> {
-    let config = front.config()?;
-    let interrupt = interrupt::watch()?;
-    let key = keys::signing(&config)?;
+/// The folders of a run, made if need be, and its lock.
+fn lock(config: &Config) -> Result<Lock, Failure> {
     for folder in [&config.artefacts.metadata_dir, &config.artefacts.bundle_dir] {
         disk::create_folder(folder, 0o755)?;
     }
-    let _lock = Lock::acquire(&config.artefacts.metadata_dir.join("lock"))?;
-    let store = front.location()?.open()?;
-    if !store.refuses_overwrite()? {
-        tracing::warn!(
-            store = store.describe(),
-            "this store ignores `If-None-Match`: a second bundler on another host would not be noticed in time"
-        );
+    Ok(Lock::acquire(&config.artefacts.metadata_dir.join("lock"))?)
+}
+
+impl RunArguments {
+    fn run(&self, front: &Front) -> Result<Report, Failure> {
+        let config = front.config()?;
+        let interrupt = interrupt::watch()?;
+        let key = keys::signing(&config)?;
+        let _lock = lock(&config)?;
+        let store = front.location()?.open()?;
+        if !store.refuses_overwrite()? {
+            tracing::warn!(
+                store = store.describe(),
+                "this store ignores `If-None-Match`: a second bundler on another host would not be noticed in time"
+            );
+        }
+        let request = Request {
+            config: &config,
+            front,
+            key: &key,
+            partial: if self.allow_partial || config.bundle.allow_partial {
+                PartialRuns::Allow
+            } else {
+                PartialRuns::Refuse
+            },
+            extent: self.extent.extent(&config)?,
+            sending: if self.resend {
+                Sending::All
+            } else {
+                Sending::Missing
+            },
+            interrupt: &interrupt,
+        };
+        report(&bundle(&request, &*store)?, &store.describe(), front)
     }
-    let partial = if allow_partial || config.bundle.allow_partial {
-        PartialRuns::Allow
-    } else {
-        PartialRuns::Refuse
-    };
-    let request = Request {
+}
+
+impl PruneArguments {
+    fn run(&self, front: &Front) -> Result<Report, Failure> {
+        let config = front.config()?;
+        let _lock = lock(&config)?;
+        let request = prune::Request {
+            config: &config,
+            front,
+            key: &keys::signing(&config)?,
+            keep: Keep {
+                full: self.keep_full,
+                days: self.keep_days,
+                applied: acknowledged::lowest(&config)?.map(|link| link.sequence),
+            },
+            orphans: if self.orphans {
+                Orphans::Drop
+            } else {
+                Orphans::Keep
+            },
+            grace: self.grace,
+            act: if self.dry_run { Act::Tell } else { Act::Drop },
+            interrupt: &interrupt::watch()?,
+        };
+        let location = front.location()?;
+        prune::prune(&request, &*location.open()?, &*location.open_to_discard()?)
+    }
+}
+
+fn check_store(front: &Front, repair: bool) -> Result<Report, Failure> {
+    let config = front.config()?;
+    let request = check_store::Request {
         config: &config,
-        front,
-        key: &key,
-        partial,
-        extent,
-        interrupt: &interrupt,
+        ours: own_key(&config)?,
+        interrupt: &interrupt::watch()?,
     };
-    report(&bundle(&request, &*store)?, &store.describe(), front)
+    if !repair {
+        return check_store::check(&request, &*front.location()?.open_to_read()?);
+    }
+    let _lock = lock(&config)?;
+    check_store::repair(&request, &*front.location()?.open()?)
 }
 
 fn report(bundled: &Bundled, place: &str, front: &Front) -> Result<Report, Failure> {
@@ -248,6 +340,6 @@ fn text_of_content(manifest: &Manifest, content: &Named, tally: &Tally, place: &
 fn own_key(config: &Config) -> Result<TrustedKeys, Failure> {
     Ok(TrustedKeys::new(
         [keys::signing(config)?.public()],
-        std::num::NonZeroUsize::MIN,
+        NonZeroUsize::MIN,
     ))
 }

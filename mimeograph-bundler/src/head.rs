@@ -1,21 +1,29 @@
 //! The stream as the store has it: every manifest there, verified with our own keys, and its head.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
-use mimeograph_manifest::io::listing::{self, Listing};
+use mimeograph_manifest::io::config::Upkeep;
+use mimeograph_manifest::io::dir::DirStore;
+use mimeograph_manifest::io::listing::{self, Listing, Lists};
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Kind, Link, Manifest};
-use mimeograph_manifest::name::Sequence;
+use mimeograph_manifest::name::{Sequence, StreamId};
+use mimeograph_manifest::pruned::{self, Dropped};
 use mimeograph_manifest::signed::{Verified, VerifyError};
 
+use crate::held::{Belief, Held};
 use crate::journal::{Head, Journal};
-use crate::ship::Held;
 
 /// What is published.
 #[derive(Debug, Default)]
 pub struct Published {
-    /// Every bundle whose manifest our keys verify, oldest first.
+    /// Every bundle whose manifest our keys verify and that retention does not drop, oldest first.
     pub bundles: Vec<Verified<Manifest>>,
+    /// What retention drops.
+    pub dropped: Dropped,
 }
 
 /// Why the store's stream cannot be gone on with.
@@ -70,7 +78,10 @@ impl Fault for HeadError {
                      (or `store.directory`) and a new `artefacts.metadataDir`"
                 }
                 Self::OtherStream { .. } => "correct `s3.bucket.subDir` or `artefacts.metadataDir`: each stream has its own",
-                Self::Lost(_) => "point the configuration at the store that holds it, or restore it there",
+                Self::Lost(_) => {
+                    "point the configuration at the store that holds it, or restore it there. Where a transport takes away \
+                     what it has carried, set `store.drained: true`; where the store is a new one for good, `run --resend`"
+                }
                 Self::NoContent(_) => "name a full or delta bundle that `list` shows",
                 Self::NotWhole(_) => "name an earlier one, or run with `--full`",
                 Self::Fork(_) => "two bundlers have written to one stream: stop one of them, and compare `list` on both",
@@ -107,7 +118,46 @@ impl Published {
                 }
             }
         }
-        Ok(Self { bundles })
+        let stream = bundles.last().map(|head| head.stream.clone());
+        let dropped = match stream {
+            Some(stream) => Self::read_dropped(store, ours, &stream)?,
+            None => Dropped::default(),
+        };
+        bundles.retain(|bundle| !dropped.has_bundle(bundle));
+        Ok(Self { bundles, dropped })
+    }
+
+    /// The same with the bundles that are only kept here: the store may have been emptied.
+    pub fn read_with_kept(
+        store: &dyn Fetch,
+        ours: &TrustedKeys,
+        metadata: &Path,
+    ) -> Result<Self, Failure> {
+        let mut published = Self::read(store, ours)?;
+        let kept = Self::read(&DirStore::open(metadata)?, ours)?;
+        for bundle in kept.bundles {
+            match published.bundle(bundle.sequence) {
+                Some(there) if there.digest() != bundle.digest() => {
+                    return Err(HeadError::Fork(bundle.sequence).into());
+                }
+                Some(_) => {}
+                None if published.dropped.has_bundle(&bundle) => {}
+                None => published.bundles.push(bundle),
+            }
+        }
+        published.bundles.sort_by_key(|bundle| bundle.sequence);
+        Ok(published)
+    }
+
+    /// What retention drops of a stream.
+    pub fn read_dropped(
+        store: &dyn Fetch,
+        ours: &TrustedKeys,
+        stream: &StreamId,
+    ) -> Result<Dropped, Failure> {
+        let lists = Lists::read(store, ours)?;
+        lists.warn();
+        Ok(Dropped::of(&lists.verified, stream))
     }
 
     /// The newest.
@@ -120,10 +170,9 @@ impl Published {
         self.bundles.iter().find(|one| one.sequence == sequence)
     }
 
-    /// How many bundles one needs, itself and the full one included.
-    pub fn chain_length(&self, sequence: Sequence) -> usize {
-        let requires = |one: &&Verified<Manifest>| self.bundle(one.requires?.sequence);
-        std::iter::successors(self.bundle(sequence), requires).count()
+    /// The bundles that one needs, itself and the full one included.
+    pub fn chain(&self, sequence: Sequence) -> BTreeSet<Sequence> {
+        pruned::kept(&self.bundles, [sequence])
     }
 
     /// A bundle that has content.
@@ -142,14 +191,20 @@ impl Published {
         content.map(Verified::link)
     }
 
-    /// The chunks that need not be sent again.
-    pub fn held(&self, store: &dyn Fetch) -> Result<Held, Failure> {
-        let mut held = Held::default();
-        if !self.bundles.is_empty() {
-            let listed = listing::chunks(store)?;
-            self.bundles
-                .iter()
-                .for_each(|manifest| held.add(manifest, &listed));
+    /// The chunks that need not be sent again: those that bundles from `since` on name.
+    pub fn held(
+        &self,
+        store: &dyn Fetch,
+        since: Option<Sequence>,
+        belief: Belief,
+    ) -> Result<Held, Failure> {
+        let mut held = Held::new(listing::chunks(store)?, self.dropped.clone(), belief);
+        for bundle in &self.bundles {
+            if Some(bundle.sequence) >= since {
+                held.add(bundle);
+            } else {
+                held.add_before(bundle);
+            }
         }
         Ok(held)
     }
@@ -157,13 +212,22 @@ impl Published {
     /// Brings the journal to the store's head, or says why the two do not fit.
     ///
     /// A store that is ahead (the journal is lost or old, or another bundler published) is adopted: the next bundle builds
-    /// on its newest content, with the history that was published with it.
-    pub fn adopt(&self, journal: Option<Journal>) -> Result<Option<Journal>, HeadError> {
+    /// on its newest content, with the history that was published with it. One that lacks what we published last is
+    /// refused, unless it is emptied by a transport.
+    pub fn adopt(
+        &self,
+        journal: Option<Journal>,
+        upkeep: Upkeep,
+    ) -> Result<Option<Journal>, HeadError> {
+        let lost = |ours: Link| match upkeep {
+            Upkeep::Kept => Err(HeadError::Lost(ours.sequence)),
+            Upkeep::Drained => Ok(()),
+        };
         let Some(head) = self.head() else {
-            return match journal.as_ref().and_then(|journal| journal.head) {
-                Some(ours) => Err(HeadError::Lost(ours.link.sequence)),
-                None => Ok(journal),
-            };
+            if let Some(ours) = journal.as_ref().and_then(|journal| journal.head) {
+                lost(ours.link)?;
+            }
+            return Ok(journal);
         };
         let there = Head {
             link: head.link(),
@@ -179,22 +243,24 @@ impl Published {
             journal.content = self.newest_content();
             return Ok(Some(journal));
         };
-        if journal.stream != head.stream {
-            let (there, ours) = (head.stream.to_string(), journal.stream.to_string());
-            return Err(HeadError::OtherStream { there, ours });
-        }
         match journal.head.map(|head| head.link) {
-            Some(ours) if ours == there.link => {}
-            Some(ours) if ours.sequence > there.link.sequence => {
-                return Err(HeadError::Lost(ours.sequence));
+            // Another bundler began the stream before we had published anything.
+            None => journal.stream = head.stream.clone(),
+            Some(_) if journal.stream != head.stream => {
+                let (there, ours) = (head.stream.to_string(), journal.stream.to_string());
+                return Err(HeadError::OtherStream { there, ours });
             }
+            Some(ours) if ours == there.link => return Ok(Some(journal)),
             Some(ours) if self.digest_differs(ours) => return Err(HeadError::Fork(ours.sequence)),
-            _ => {
-                tracing::warn!(sequence = %head.sequence, "the store is ahead of the journal: its head is taken over");
-                journal.head = Some(there);
-                journal.content = self.newest_content();
+            Some(ours) if ours.sequence > there.link.sequence => {
+                lost(ours)?;
+                return Ok(Some(journal));
             }
+            Some(_) => {}
         }
+        tracing::warn!(sequence = %head.sequence, "the store is ahead of the journal: its head is taken over");
+        journal.head = Some(there);
+        journal.content = self.newest_content();
         Ok(Some(journal))
     }
 

@@ -6,13 +6,11 @@
 use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
-use mimeograph_manifest::io::disk;
 use mimeograph_manifest::io::oc_mirror::history::{self, History};
-use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::{Generation, Link};
-use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::time::Timestamp;
 
+use crate::kept::{self, Piece};
 use crate::mirror::Base;
 use crate::v1::Metadata;
 
@@ -31,10 +29,6 @@ impl Fault for Strange {
     }
 }
 
-fn path(metadata_dir: &Path, sequence: Sequence) -> PathBuf {
-    metadata_dir.join("history").join(sequence.padded())
-}
-
 /// What was kept for `content`; [`Base::Nothing`] where there is none, so that the next bundle is full.
 ///
 /// v2: one line with the file's time, then the file; v1: the metadata after an empty line.
@@ -46,10 +40,10 @@ pub(crate) fn base(
     let Some(content) = content else {
         return Ok(Base::Nothing);
     };
-    let Some(bytes) = kept_bytes(metadata_dir, content.sequence)? else {
+    let Some(bytes) = kept::read(metadata_dir, Piece::History, content.sequence)? else {
         return Ok(Base::Nothing);
     };
-    let path = path(metadata_dir, content.sequence);
+    let path = Piece::History.path(metadata_dir, content.sequence);
     let parts = bytes
         .iter()
         .position(|byte| *byte == b'\n')
@@ -83,20 +77,4 @@ pub(crate) fn after_run(
         Generation::V2 => history::newest(output)?
             .map(|newest| [format!("{}\n", newest.time).into_bytes(), newest.bytes].concat()),
     })
-}
-
-/// The record that is kept for a bundle.
-pub(crate) fn kept_bytes(
-    metadata_dir: &Path,
-    sequence: Sequence,
-) -> Result<Option<Vec<u8>>, Failure> {
-    let path = path(metadata_dir, sequence);
-    Ok(disk::read_if_there(&path, limits::HISTORY_SIZE)?)
-}
-
-/// Keeps the record for a bundle.
-pub(crate) fn keep(metadata_dir: &Path, sequence: Sequence, record: &[u8]) -> Result<(), Failure> {
-    let path = path(metadata_dir, sequence);
-    disk::create_folder(&metadata_dir.join("history"), 0o700)?;
-    Ok(disk::write_durably(&path, record, 0o600)?)
 }

@@ -8,10 +8,8 @@ use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::imageset::{Around, Findings, ImageSet, ImageSetError, cautions, traps};
 use mimeograph_manifest::inventory::{Before, Inventory, check_closure};
 use mimeograph_manifest::io::config::Config;
-use mimeograph_manifest::io::disk;
 use mimeograph_manifest::io::imageset::refuse_any;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
-use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::{Kind, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::release::ReleaseKeys;
@@ -20,6 +18,7 @@ use mimeograph_manifest::wish::evidence::Archives;
 use mimeograph_manifest::wish::{Question, judge};
 
 use crate::journal::Mirrored;
+use crate::kept::{self, Piece};
 use crate::outbox;
 use crate::unchanged::Watched;
 
@@ -100,26 +99,6 @@ pub(crate) fn inspect(candidate: Candidate<'_>) -> Result<Inspected, Failure> {
     })
 }
 
-fn path(metadata_dir: &Path, sequence: Sequence) -> PathBuf {
-    metadata_dir
-        .join("inventories")
-        .join(format!("{}.json", sequence.padded()))
-}
-
-/// Keeps the inventory of a bundle, for the closure of those that build on it.
-pub(crate) fn keep(
-    metadata_dir: &Path,
-    sequence: Sequence,
-    inventory: &[u8],
-) -> Result<(), Failure> {
-    disk::create_folder(&metadata_dir.join("inventories"), 0o700)?;
-    Ok(disk::write_durably(
-        &path(metadata_dir, sequence),
-        inventory,
-        0o600,
-    )?)
-}
-
 /// What the bundles brought that `based_on` builds on, itself included, back to a full one.
 ///
 /// `None`: an inventory of the chain is not kept here, so the next bundle must hold everything.
@@ -151,17 +130,9 @@ pub(crate) fn before(
     Ok(Some(before))
 }
 
+/// The inventory that is kept of a bundle.
 pub(crate) fn kept(metadata_dir: &Path, sequence: Sequence) -> Result<Option<Inventory>, Failure> {
-    let bytes = kept_bytes(metadata_dir, sequence)?;
+    let bytes = kept::read(metadata_dir, Piece::Inventory, sequence)?;
     let inventory = bytes.map(|bytes| Inventory::from_bytes(&bytes));
     Ok(inventory.transpose()?)
-}
-
-/// The inventory that is kept of a bundle.
-pub(crate) fn kept_bytes(
-    metadata_dir: &Path,
-    sequence: Sequence,
-) -> Result<Option<Vec<u8>>, Failure> {
-    let path = path(metadata_dir, sequence);
-    Ok(disk::read_if_there(&path, limits::INVENTORY_SIZE)?)
 }

@@ -1,5 +1,8 @@
 //! The journal: how far the last run came, in `metadataDir`, so that nothing `oc-mirror` recorded as
 //! shipped is lost. It says what to redo, never what to believe: archives are read and hashed again.
+//!
+//! Shipped is no stage of its own. The manifest is signed in the same breath in which the last chunk is shipped; and after
+//! a crash before that the archives are hashed again in any case, and chunks that a listing shows are not sent twice.
 
 use std::path::{Path, PathBuf};
 
@@ -25,6 +28,9 @@ pub struct Journal {
     pub head: Option<Head>,
     /// The newest one with content: what the next delta requires.
     pub content: Option<Link>,
+    /// The bundle from which on the chunks that bundles name need not be sent again; none: any. Said by `--resend`.
+    #[serde(default)]
+    pub resent: Option<Sequence>,
     /// How far the last run came.
     pub stage: Stage,
 }
@@ -59,6 +65,9 @@ pub enum Stage {
 pub struct Mirrored {
     /// The bundle that the archives build on; none: they hold everything.
     pub based_on: Option<Link>,
+    /// The stream's newest bundle with content when they were made. Where that is another now, another bundler has
+    /// published, and they are dropped.
+    pub newest: Option<Link>,
     /// What made them.
     pub producer: Producer,
     /// What they lack.
@@ -125,6 +134,7 @@ impl Journal {
             stream,
             head: None,
             content: None,
+            resent: None,
             stage: Stage::Idle,
         }
     }

@@ -37,14 +37,19 @@ mod describe;
 mod seal;
 
 // what holds them together, and what they stand on
+mod base;
 mod blame;
 mod buffers;
 mod bundle;
 mod charts;
+mod held;
 mod history;
 mod journal;
+mod kept;
+mod mend;
 mod oc_mirror;
 mod restore;
+mod resume;
 mod unchanged;
 mod update_service;
 mod v1;
@@ -53,10 +58,12 @@ mod v1;
 pub mod ack;
 pub mod acknowledged;
 mod check;
+pub mod check_store;
 pub mod cli;
 pub mod diff;
 pub mod list;
 pub mod plan;
+pub mod prune;
 
 pub use bundle::{Bundled, Request, bundle};
 pub use mirror::PartialRuns;

@@ -1,4 +1,5 @@
-//! The outbox: archives that `oc-mirror` can no longer reach, with the image set that made them.
+//! The outbox: archives that `oc-mirror` can no longer reach, with the image set that made them. Once they are published
+//! they are set aside, and kept until the next bundle is: the store can be mended from them.
 
 use std::fs::{self, File};
 use std::io;
@@ -8,16 +9,25 @@ use mimeograph_manifest::archive::{ArchiveError, Contents, Headers, inspect};
 use mimeograph_manifest::failure::{ErrorId, Fault};
 use mimeograph_manifest::io::disk::{self, Action, DiskError, id_of};
 use mimeograph_manifest::limits;
-use mimeograph_manifest::manifest::{Generation, is_archive_name};
+use mimeograph_manifest::manifest::{Generation, Link, is_archive_name};
 
 /// The copy of the image set configuration beside the archives.
 const IMAGESET: &str = "imageset-config.yaml";
 /// `oc-mirror`'s record of what was shipped, after the run that made the archives.
 const RECORD: &str = "history.txt";
+/// Says which bundle archives that were set aside have become.
+const BUNDLE: &str = "bundle.json";
+/// Largest such file, in bytes.
+const BUNDLE_SIZE: u64 = 4096;
 
-/// A folder of our own in `bundleDir`.
+/// Two folders of our own in `bundleDir`.
 #[derive(Clone, Debug)]
-pub struct Outbox(PathBuf);
+pub struct Outbox {
+    /// What waits to be published.
+    waiting: PathBuf,
+    /// What was published last.
+    sent: PathBuf,
+}
 
 /// Why archives cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -114,22 +124,25 @@ pub fn read(
 impl Outbox {
     /// The outbox in `bundleDir`.
     pub fn new(bundle_dir: &Path) -> Self {
-        Self(bundle_dir.join("4"))
+        Self {
+            waiting: bundle_dir.join("4"),
+            sent: bundle_dir.join("6"),
+        }
     }
 
     /// The archives that wait.
     pub fn archives(&self, generation: Generation) -> Result<Vec<PathBuf>, OutboxError> {
-        archives(&self.0, generation)
+        archives(&self.waiting, generation)
     }
 
     /// The image set that made them.
     pub fn imageset(&self) -> PathBuf {
-        self.0.join(IMAGESET)
+        self.waiting.join(IMAGESET)
     }
 
     /// Where `oc-mirror`'s record after that run lies, if there is one.
     pub fn record_path(&self) -> Option<PathBuf> {
-        Some(self.0.join(RECORD)).filter(|path| path.exists())
+        Some(self.waiting.join(RECORD)).filter(|path| path.exists())
     }
 
     /// `oc-mirror`'s record after that run.
@@ -143,7 +156,7 @@ impl Outbox {
 
     /// Writes a file of our own beside the archives, durably, and returns its path.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, OutboxError> {
-        let path = self.0.join(name);
+        let path = self.waiting.join(name);
         disk::write_durably(&path, bytes, 0o600).map_err(OutboxError::Disk)?;
         Ok(path)
     }
@@ -156,7 +169,7 @@ impl Outbox {
         record: Option<&[u8]>,
     ) -> Result<(), OutboxError> {
         self.clear()?;
-        disk::create_folder(&self.0, 0o700).map_err(OutboxError::Disk)?;
+        disk::create_folder(&self.waiting, 0o700).map_err(OutboxError::Disk)?;
         for path in archives {
             let kept = |source| OutboxError::Keep {
                 path: path.clone(),
@@ -167,20 +180,61 @@ impl Outbox {
                 .and_then(|file| disk::sync(&file, path))
                 .map_err(kept)?;
             let name = path.file_name().unwrap_or_default();
-            disk::rename(path, &self.0.join(name)).map_err(kept)?;
+            disk::rename(path, &self.waiting.join(name)).map_err(kept)?;
         }
         self.write(IMAGESET, imageset)?;
         if let Some(record) = record {
             self.write(RECORD, record)?;
         }
-        disk::sync_folder(&self.0).map_err(OutboxError::Disk)
+        let left = archives.first().and_then(|path| path.parent());
+        let folders = [Some(self.waiting.as_path()), left, self.waiting.parent()];
+        let mut folders = folders.into_iter().flatten();
+        folders
+            .try_for_each(disk::sync_folder)
+            .map_err(OutboxError::Disk)
     }
 
-    /// Drops everything.
-    pub fn clear(&self) -> Result<(), OutboxError> {
-        disk::remove(&self.0).map_err(|source| OutboxError::Keep {
-            path: self.0.clone(),
+    /// Sets aside what waited, for it is published as this bundle, and drops what was published before.
+    pub fn set_aside(&self, bundle: Link) -> Result<(), OutboxError> {
+        // A run that was killed just after this has done it.
+        if !self.waiting.exists() {
+            return Ok(());
+        }
+        let link = serde_json::to_vec(&bundle).unwrap_or_default();
+        self.write(BUNDLE, &link)?;
+        remove(&self.sent)?;
+        disk::rename(&self.waiting, &self.sent).map_err(|source| OutboxError::Keep {
+            path: self.waiting.clone(),
             source,
-        })
+        })?;
+        let above = self.sent.parent().unwrap_or(&self.sent);
+        disk::sync_folder(above).map_err(OutboxError::Disk)
     }
+
+    /// The bundle whose archives are set aside.
+    pub fn sent(&self) -> Option<Link> {
+        let bytes = disk::read_if_there(&self.sent.join(BUNDLE), BUNDLE_SIZE).ok()??;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Where the archives of a bundle lie that was sealed last, for as long as they do.
+    pub fn folder_of(&self, bundle: Link) -> PathBuf {
+        if self.sent() == Some(bundle) {
+            self.sent.clone()
+        } else {
+            self.waiting.clone()
+        }
+    }
+
+    /// Drops what waits.
+    pub fn clear(&self) -> Result<(), OutboxError> {
+        remove(&self.waiting)
+    }
+}
+
+fn remove(folder: &Path) -> Result<(), OutboxError> {
+    disk::remove(folder).map_err(|source| OutboxError::Keep {
+        path: folder.to_owned(),
+        source,
+    })
 }

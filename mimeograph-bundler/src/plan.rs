@@ -20,12 +20,14 @@ use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::release_keys;
 use mimeograph_manifest::io::working_dir::WorkingDir;
 use mimeograph_manifest::limits;
-use mimeograph_manifest::manifest::Generation;
+use mimeograph_manifest::manifest::{Generation, Role};
 use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::wish::Question;
 use mimeograph_manifest::wish::plan::{Plan, plan};
 use serde::Serialize;
 
+use crate::bundle::Run;
+use crate::head::Published;
 use crate::mirror::{Base, PartialRuns, Places, Start};
 use crate::{charts, describe, inspect, travelling, update_service};
 
@@ -171,6 +173,53 @@ impl Ahead<'_> {
             mapped,
             error,
         })
+    }
+}
+
+impl Run<'_> {
+    /// What cannot be met is said before hours are spent on mirroring.
+    ///
+    /// A dry run fetches catalogues and release images once more, so it is made only where the image set is another than
+    /// that of the last bundle. Where it fails otherwise, the run itself will tell: its archives are judged in any case.
+    pub(crate) fn look_ahead(
+        &self,
+        file: &ImageSetFile,
+        oc_mirror: &OcMirror,
+        published: &Published,
+    ) -> Result<(), Failure> {
+        let imageset = &file.imageset;
+        let tells = imageset.mirror.platform.is_some() || imageset.has_operators();
+        let last = published.newest_content();
+        let last = last.and_then(|link| published.bundle(link.sequence));
+        let is_known = last.is_some_and(|bundle| {
+            let mut imagesets = bundle.files(Role::Imageset);
+            imagesets.any(|imageset| imageset.is(&file.bytes))
+        });
+        if imageset.generation == Generation::V1 || !tells || is_known {
+            return Ok(());
+        }
+        // The run itself is tried again where that may help.
+        let mut config = self.request.config.clone();
+        config.mirror.oc_mirror.retries = 0;
+        let ahead = Ahead {
+            config: &config,
+            file,
+            oc_mirror,
+            release_keys: &self.release_keys,
+            interrupt: self.request.interrupt,
+        };
+        match self.front().stage("plan", || ahead.rehearse()) {
+            Ok(rehearsed) => {
+                let findings = Findings::new(rehearsed.plan.findings);
+                let refused = imageset::refuse_any(findings, ImageSetError::Unsatisfied);
+                refused.map_err(|error| file.wrong(error).into())
+            }
+            Err(failure) if failure.id() == ErrorId::Interrupted => Err(failure),
+            Err(failure) => {
+                tracing::info!("what cannot be met could not be told by a dry run: {failure}");
+                Ok(())
+            }
+        }
     }
 }
 

@@ -6,12 +6,12 @@ use std::path::Path;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault as _, chain};
 use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::manifest::{Kind, Manifest, Role};
+use mimeograph_manifest::manifest::{Kind, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
 
 use crate::head::Published;
-use crate::{history, inspect};
+use crate::kept::{self, Piece};
 
 /// Makes `metadataDir` hold the history of `content` and the inventories of all that it builds on. `false`: the store does
 /// not have them whole any more, so nothing can be built on it.
@@ -26,21 +26,11 @@ pub(crate) fn chain_of(
         let Some(bundle) = published.bundle(sequence) else {
             return Ok(false);
         };
-        let kept = inspect::kept_bytes(metadata, sequence)?;
-        let inventory = missing(store, bundle, Role::Inventory, kept)?;
-        if let Wanted::Fetched(bytes) = &inventory {
-            inspect::keep(metadata, sequence, bytes)?;
+        let mut is_whole = restore(store, bundle, metadata, Piece::Inventory)?;
+        if sequence == content {
+            is_whole &= restore(store, bundle, metadata, Piece::History)?;
         }
-        let record = if sequence == content {
-            let kept = history::kept_bytes(metadata, sequence)?;
-            missing(store, bundle, Role::History, kept)?
-        } else {
-            Wanted::Here
-        };
-        if let Wanted::Fetched(bytes) = &record {
-            history::keep(metadata, sequence, bytes)?;
-        }
-        if matches!(inventory, Wanted::Lost) || matches!(record, Wanted::Lost) {
+        if !is_whole {
             return Ok(false);
         }
         next = match bundle.kind {
@@ -51,34 +41,30 @@ pub(crate) fn chain_of(
     Ok(true)
 }
 
-/// What became of a file that is to be kept.
-enum Wanted {
-    Here,
-    Fetched(Vec<u8>),
-    Lost,
-}
-
-fn missing(
+/// Whether what is kept of a bundle is what was published with it, fetched where it was not.
+fn restore(
     store: &dyn Fetch,
     bundle: &Verified<Manifest>,
-    role: Role,
-    kept: Option<Vec<u8>>,
-) -> Result<Wanted, Failure> {
-    let mut files = bundle.files.iter();
-    let Some(file) = files.find(|file| file.role == role) else {
-        return Ok(Wanted::Lost);
+    metadata: &Path,
+    piece: Piece,
+) -> Result<bool, Failure> {
+    let sequence = bundle.sequence;
+    let file = piece.role().and_then(|role| bundle.files(role).next());
+    let Some(file) = file else {
+        return Ok(false);
     };
-    if kept.is_some_and(|bytes| file.is(&bytes)) {
-        return Ok(Wanted::Here);
+    if kept::read(metadata, piece, sequence)?.is_some_and(|bytes| file.is(&bytes)) {
+        return Ok(true);
     }
     match fetched::small_file(store, file) {
         Ok(bytes) => {
-            tracing::info!(sequence = %bundle.sequence, file = %file.name, "taken from the store");
-            Ok(Wanted::Fetched(bytes))
+            tracing::info!(%sequence, file = %file.name, "taken from the store");
+            kept::write(metadata, piece, sequence, &bytes)?;
+            Ok(true)
         }
         Err(error) if matches!(error.id(), ErrorId::Incomplete | ErrorId::ChunkDamaged) => {
-            tracing::warn!(sequence = %bundle.sequence, error = %chain(&error), "the store has lost a part of a bundle");
-            Ok(Wanted::Lost)
+            tracing::warn!(%sequence, error = %chain(&error), "the store has lost a part of a bundle");
+            Ok(false)
         }
         Err(error) => Err(error.into()),
     }

@@ -6,15 +6,17 @@ use std::path::Path;
 use bytes::Bytes;
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
-use mimeograph_manifest::io::store::{Shelve, StoreError};
+use mimeograph_manifest::form::FormError;
+use mimeograph_manifest::io::store::{Fetch, Shelve, StoreError};
 use mimeograph_manifest::key::SigningKey;
 use mimeograph_manifest::layout::Key;
-use mimeograph_manifest::manifest::{Kind, Link, Manifest, ManifestError};
+use mimeograph_manifest::manifest::{Kind, Link, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Signed;
 use mimeograph_manifest::time::Timestamp;
 
 use crate::journal::{Head, Journal, Sealing, Stage};
+use crate::kept;
 
 /// Why a bundle could not be sealed.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +27,7 @@ pub enum SealError {
         /// The bundle.
         sequence: Sequence,
         /// Why.
-        source: ManifestError,
+        source: FormError,
     },
     /// The store failed, or another bundle has the place.
     #[error("failed to publish bundle {sequence}")]
@@ -35,6 +37,9 @@ pub enum SealError {
         /// What the store said.
         source: StoreError,
     },
+    /// Another bundler was first.
+    #[error("bundle {0} was published by another bundler first: what was made here is dropped")]
+    Taken(Sequence),
     /// The clock is before what was published.
     #[error("the clock says {now}, but the stream's newest bundle was made at {head}")]
     Behind {
@@ -58,6 +63,7 @@ impl Fault for SealError {
         match self {
             Self::Manifest { .. } => ErrorId::Bug,
             Self::Publish { source, .. } => source.id(),
+            Self::Taken(_) => ErrorId::Fork,
             Self::Behind { .. } | Self::Apart { .. } => ErrorId::Clock,
         }
     }
@@ -65,9 +71,9 @@ impl Fault for SealError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Manifest { .. } => None,
-            Self::Publish { source: StoreError::Occupied { .. }, .. } => Some(
-                "another bundler publishes to this stream: stop one of them. The next run takes over its head and \
-                 ships a full bundle"
+            Self::Taken(_) => Some(
+                "nothing is lost: the next run takes over that bundle and mirrors what is new since. Let one bundler alone \
+                 publish to a stream"
                     .into(),
             ),
             Self::Publish { source, .. } => source.hint(),
@@ -94,98 +100,109 @@ pub fn check_clock(
     }
 }
 
-/// Signs `manifest`, keeps the exact bytes in the journal, publishes them and closes the journal.
+/// Signs `manifest` and keeps the exact bytes in the journal: from here on these are published and no others.
 pub fn seal(
     manifest: &Manifest,
     key: &SigningKey,
-    store: &dyn Shelve,
     journal: &mut Journal,
     metadata: &Path,
-) -> Result<Link, Failure> {
+    keep: impl FnOnce(Link) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let sequence = manifest.sequence;
     let sealed =
         Signed::sign(manifest, key).map_err(|source| SealError::Manifest { sequence, source })?;
-    let text = String::from_utf8(sealed.payload).unwrap_or_default();
-    let signature = sealed.signature.1.to_vec();
-    let key_id = key.public().id();
+    keep(Link {
+        sequence,
+        sha256: sealed.digest,
+    })?;
     journal.stage = Stage::Sealed(Sealing {
         sequence,
-        manifest: text,
-        key_id,
-        signature,
+        manifest: String::from_utf8(sealed.payload).unwrap_or_default(),
+        key_id: key.public().id(),
+        signature: sealed.signature.1.to_vec(),
     });
-    journal.write(metadata)?;
-    publish(store, journal, metadata)
+    Ok(journal.write(metadata)?)
 }
 
-/// Sends the journal's sealed bytes, again if need be, and closes the journal.
-pub fn publish(
-    store: &dyn Shelve,
-    journal: &mut Journal,
-    metadata: &Path,
-) -> Result<Link, Failure> {
-    let Stage::Sealed(sealing) = journal.stage.clone() else {
-        return Err(Failure::from(JournalShape));
-    };
-    let sequence = sealing.sequence;
-    let payload = sealing.manifest.into_bytes();
-    let digest = Digest::of(&payload);
-    // Our own journal's bytes; the far side verifies them like anything else.
-    let manifest: Manifest =
-        serde_json::from_slice(&payload).map_err(|error| SealError::Manifest {
+/// A signed bundle on its way, read back from the journal.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    /// Its manifest: our own journal's bytes. The far side verifies them like anything else.
+    pub manifest: Manifest,
+    /// Its number and digest.
+    pub link: Link,
+    payload: Vec<u8>,
+    signature: (Key, Vec<u8>),
+}
+
+impl Outbound {
+    /// What the journal holds; `None` where nothing is sealed.
+    pub fn of(journal: &Journal) -> Result<Option<Self>, SealError> {
+        let Stage::Sealed(sealing) = &journal.stage else {
+            return Ok(None);
+        };
+        let sequence = sealing.sequence;
+        let payload = sealing.manifest.clone().into_bytes();
+        let manifest = serde_json::from_slice(&payload).map_err(|error| SealError::Manifest {
             sequence,
-            source: ManifestError::Json(error),
+            source: FormError::Json(error),
         })?;
-    let objects = [
-        (
-            Key::signature(sequence, &digest, &sealing.key_id),
-            sealing.signature,
-        ),
-        (Key::Manifest(sequence), payload),
-    ];
-    for (name, bytes) in objects {
-        let sha256 = Digest::of(&bytes);
-        match store.put(&name, Bytes::from(bytes), &sha256) {
-            Ok(_) => {}
-            Err(source) => {
-                if matches!(source, StoreError::Occupied { .. }) {
-                    lose(journal, metadata)?;
-                }
-                return Err(SealError::Publish { sequence, source }.into());
-            }
+        let sha256 = Digest::of(&payload);
+        let name = Key::signature(sequence, &sha256, &sealing.key_id);
+        Ok(Some(Self {
+            manifest,
+            link: Link { sequence, sha256 },
+            payload,
+            signature: (name, sealing.signature.clone()),
+        }))
+    }
+
+    /// Whether its manifest lies in the store already.
+    pub fn is_published(&self, store: &dyn Fetch) -> Result<bool, StoreError> {
+        let mut there = Vec::new();
+        let key = Key::Manifest(self.link.sequence);
+        Ok(store.get(&key, self.payload.len() as u64, &mut there)? && there == self.payload)
+    }
+
+    /// Puts signature and manifest into the store, again if need be. Exactly one bundler publishes a number: where
+    /// another was first, this is [`SealError::Taken`].
+    pub fn publish(&self, store: &dyn Shelve) -> Result<(), SealError> {
+        let sequence = self.link.sequence;
+        let failed = |source| SealError::Publish { sequence, source };
+        let (name, signature) = &self.signature;
+        put_signature(store, name, signature).map_err(failed)?;
+        let payload = Bytes::from(self.payload.clone());
+        match store.put(&Key::Manifest(sequence), payload, &self.link.sha256) {
+            Ok(_) => Ok(()),
+            Err(StoreError::Occupied { .. }) => Err(SealError::Taken(sequence)),
+            Err(source) => Err(failed(source)),
         }
     }
-    let link = Link {
-        sequence,
-        sha256: digest,
-    };
-    journal.head = Some(Head {
-        link,
-        created: manifest.created,
-    });
-    if manifest.kind != Kind::Heartbeat {
-        journal.content = Some(link);
+
+    /// Keeps the manifest here, too, and closes the journal.
+    pub fn close(self, journal: &mut Journal, metadata: &Path) -> Result<(), Failure> {
+        kept::write_manifest(metadata, self.link.sequence, self.payload, self.signature)?;
+        journal.head = Some(Head {
+            link: self.link,
+            created: self.manifest.created,
+        });
+        if self.manifest.kind != Kind::Heartbeat {
+            journal.content = Some(self.link);
+        }
+        journal.stage = Stage::Idle;
+        Ok(journal.write(metadata)?)
     }
-    journal.stage = Stage::Idle;
-    journal.write(metadata)?;
-    Ok(link)
 }
 
-/// Another bundler has our place: what we made is dropped, and nothing is built on it.
-fn lose(journal: &mut Journal, metadata: &Path) -> Result<(), Failure> {
-    journal.stage = Stage::Idle;
-    journal.content = None;
-    journal.write(metadata)?;
-    Ok(())
-}
-
-/// `publish` without anything sealed.
-#[derive(Debug, thiserror::Error)]
-#[error("nothing is sealed")]
-struct JournalShape;
-
-impl Fault for JournalShape {
-    fn id(&self) -> ErrorId {
-        ErrorId::Bug
+/// The name of a signature says by which key and over what it is, and by one key there is one: other bytes are damaged.
+pub(crate) fn put_signature(
+    store: &dyn Shelve,
+    name: &Key,
+    signature: &[u8],
+) -> Result<(), StoreError> {
+    let (body, digest) = (Bytes::copy_from_slice(signature), Digest::of(signature));
+    match store.put(name, body.clone(), &digest) {
+        Err(StoreError::Occupied { .. }) => store.replace(name, body, &digest),
+        put => put.map(drop),
     }
 }

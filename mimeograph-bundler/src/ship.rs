@@ -3,14 +3,12 @@
 //! Each chunk is read once. What the stream already holds, by its raw digest, is neither compressed
 //! nor sent again.
 
-use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use mimeograph_manifest::archive::{ArchiveError, Headers, data_ranges};
@@ -19,13 +17,13 @@ use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Fault};
 use mimeograph_manifest::io::disk::{Action, id_of};
 use mimeograph_manifest::io::interrupt::Interrupt;
-use mimeograph_manifest::io::listing::is_listed;
 use mimeograph_manifest::io::store::{Put, Shelve, StoreError};
-use mimeograph_manifest::layout::Key;
-use mimeograph_manifest::manifest::{self, Generation, Manifest, Role};
+use mimeograph_manifest::io::workers;
+use mimeograph_manifest::manifest::{self, Generation, Role};
 use mimeograph_manifest::name::FileName;
 
 use crate::buffers::Buffers;
+use crate::held::Held;
 
 /// A file that is to travel.
 #[derive(Clone, Debug)]
@@ -118,18 +116,6 @@ impl Fault for ShipError {
     }
 }
 
-/// The chunks that the stream holds, by raw digest: named by a published manifest and listed now.
-#[derive(Debug, Default)]
-pub struct Held(HashMap<Digest, Chunk>);
-
-impl Held {
-    /// Adds the chunks of a published manifest that are there, with the right size.
-    pub fn add(&mut self, manifest: &Manifest, listed: &BTreeMap<Digest, u64>) {
-        let there = manifest.chunks().filter(|chunk| is_listed(listed, chunk));
-        self.0.extend(there.map(|chunk| (chunk.raw, *chunk)));
-    }
-}
-
 /// One range of one file.
 struct Piece {
     file: usize,
@@ -159,9 +145,8 @@ pub fn ship(
         opened,
         pieces,
         store,
-        held: Mutex::new(held.0),
+        held,
         buffers: Buffers::new(pace.parallel),
-        next: AtomicUsize::new(0),
         chunks_sent: AtomicU64::new(0),
         bytes_sent: AtomicU64::new(0),
         interrupt: pace.interrupt,
@@ -204,9 +189,8 @@ struct Line<'a> {
     opened: Vec<File>,
     pieces: Vec<Piece>,
     store: &'a dyn Shelve,
-    held: Mutex<HashMap<Digest, Chunk>>,
+    held: Held,
     buffers: Buffers,
-    next: AtomicUsize,
     chunks_sent: AtomicU64,
     bytes_sent: AtomicU64,
     interrupt: &'a Interrupt,
@@ -215,26 +199,18 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn run(self, parallel: usize) -> Result<Shipped, ShipError> {
-        let results = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..parallel.max(1))
-                .map(|_| scope.spawn(|| self.work()))
-                .collect();
-            // A panic in a worker goes on here, as the bug that it is.
-            workers
-                .into_iter()
-                .map(|worker| {
-                    worker
-                        .join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                })
-                .collect::<Result<Vec<_>, _>>()
+        let done = workers::each(&self.pieces, parallel, |piece| {
+            if self.interrupt.is_raised() {
+                return Err(ShipError::Interrupted);
+            }
+            let chunk = self.ship(piece)?;
+            (self.progress)(piece.range.end - piece.range.start);
+            Ok(chunk)
         })?;
-        let mut done: Vec<_> = results.into_iter().flatten().collect();
-        done.sort_unstable_by_key(|(piece, _)| *piece);
         Ok(self.sum_up(&done))
     }
 
-    fn sum_up(&self, done: &[(usize, Chunk)]) -> Shipped {
+    fn sum_up(&self, done: &[Chunk]) -> Shipped {
         let mut shipped = Shipped::default();
         for outgoing in self.files {
             shipped.files.push(manifest::File {
@@ -244,8 +220,8 @@ impl Line<'_> {
                 chunks: Vec::new(),
             });
         }
-        for (piece, chunk) in done {
-            let file = &mut shipped.files[self.pieces[*piece].file];
+        for (piece, chunk) in self.pieces.iter().zip(done) {
+            let file = &mut shipped.files[piece.file];
             file.size += chunk.raw_size;
             file.chunks.push(*chunk);
         }
@@ -256,30 +232,6 @@ impl Line<'_> {
             bytes_sent: self.bytes_sent.load(Ordering::Relaxed),
         };
         shipped
-    }
-
-    /// Takes piece after piece; the first error makes the others stop at their next one.
-    fn work(&self) -> Result<Vec<(usize, Chunk)>, ShipError> {
-        let mut done = Vec::new();
-        loop {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(piece) = self.pieces.get(number) else {
-                return Ok(done);
-            };
-            let shipped = if self.interrupt.is_raised() {
-                Err(ShipError::Interrupted)
-            } else {
-                self.ship(piece)
-            };
-            match shipped {
-                Ok(chunk) => done.push((number, chunk)),
-                Err(error) => {
-                    self.next.store(self.pieces.len(), Ordering::Relaxed);
-                    return Err(error);
-                }
-            }
-            (self.progress)(piece.range.end - piece.range.start);
-        }
     }
 
     fn ship(&self, piece: &Piece) -> Result<Chunk, ShipError> {
@@ -295,8 +247,12 @@ impl Line<'_> {
             .read_exact_at(&mut raw, piece.range.start)
             .map_err(read)?;
         let digest = Digest::of(&raw);
-        if let Some(chunk) = self.held().get(&digest) {
-            return Ok(*chunk);
+        let failed = |source| ShipError::Store {
+            path: path.clone(),
+            source,
+        };
+        if let Some(chunk) = self.held.find(self.store, &digest).map_err(failed)? {
+            return Ok(chunk);
         }
         let packed = chunk::compress(&raw).map_err(read)?;
         let (stored, body, encoding) = match packed {
@@ -310,35 +266,11 @@ impl Line<'_> {
             raw: digest,
             raw_size: size as u64,
         };
-        self.put(&chunk, body).map_err(|source| ShipError::Store {
-            path: path.clone(),
-            source,
-        })?;
-        self.held().insert(digest, chunk);
-        Ok(chunk)
-    }
-
-    fn put(&self, chunk: &Chunk, body: Bytes) -> Result<(), StoreError> {
-        let key = Key::Chunk(chunk.stored);
-        let sent = match self.store.put(&key, body.clone(), &chunk.stored) {
-            Ok(put) => put == Put::Written,
-            // Bytes that do not match their name: a repair, the one exception to write-once.
-            Err(StoreError::Occupied { .. }) => {
-                tracing::warn!(object = %key, "bytes in the store do not match their name: repaired");
-                self.store.replace(&key, body, &chunk.stored)?;
-                true
-            }
-            Err(error) => return Err(error),
-        };
-        if sent {
+        if self.held.put(self.store, &chunk, body).map_err(failed)? == Put::Written {
             self.chunks_sent.fetch_add(1, Ordering::Relaxed);
             self.bytes_sent
                 .fetch_add(chunk.stored_size, Ordering::Relaxed);
         }
-        Ok(())
-    }
-
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Chunk>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(chunk)
     }
 }

@@ -1,11 +1,11 @@
-//! The other files that travel: those on local disk that the image set names, and extra ones.
+//! The files that travel: archives, what we write beside them, those on local disk that the image set names, extra ones.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use mimeograph_manifest::failure::{ErrorId, Fault};
+use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::io::config::{Config, ConfigError};
 use mimeograph_manifest::io::disk::{Action, id_of};
@@ -87,6 +87,39 @@ impl Fault for TravelError {
             _ => None,
         }
     }
+}
+
+/// Everything that travels. What lies `beside` the archives is of our own making.
+pub(crate) fn all(
+    config: &Config,
+    imageset: &ImageSet,
+    archives: &[PathBuf],
+    beside: &[(Option<PathBuf>, Role)],
+) -> Result<Vec<Outgoing>, Failure> {
+    let archives = archives.iter().map(|path| named(path, Role::Archive));
+    let beside = beside
+        .iter()
+        .filter_map(|(path, role)| Some(named(path.as_ref()?, *role)));
+    let mut files = archives.chain(beside).collect::<Result<Vec<_>, _>>()?;
+    files.extend(local_files(imageset, &config.mirror.local_dir)?);
+    files.extend(extra_files(&extra_paths(config)?)?);
+    Ok(files)
+}
+
+/// A file under the last component of its path.
+fn named(path: &Path, role: Role) -> Result<Outgoing, TravelError> {
+    let text = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = text
+        .parse::<FileName>()
+        .map_err(|source| TravelError::Name {
+            path: path.to_owned(),
+            source,
+        })?;
+    Ok(Outgoing {
+        name,
+        role,
+        path: path.to_owned(),
+    })
 }
 
 /// The files below `mirror.localDir` that the image set names.

@@ -7,19 +7,20 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mimeograph_manifest::digest::{Digest, Hasher};
 use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::inventory::Inventory;
-use mimeograph_manifest::io::disk::{self, Action, DiskError};
+use mimeograph_manifest::io::disk::{Action, DiskError};
 use mimeograph_manifest::limits;
-use mimeograph_manifest::manifest::{Manifest, Role};
-use mimeograph_manifest::name::Sequence;
+use mimeograph_manifest::manifest::{Link, Manifest, Role};
+use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::wish::evidence::Evidence;
 use serde::{Deserialize, Serialize};
 
 use crate::inspect;
+use crate::kept::{self, Piece};
 use crate::ship::Outgoing;
 
 /// What of `oc-mirror`'s working directory counts as content.
@@ -33,6 +34,15 @@ const WATCHED: [&str; 3] = [
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Watched(BTreeMap<String, Digest>);
+
+/// Those of a bundle, as they are kept. Nothing in the store says what they were, so the digest of the manifest that they
+/// belong to is kept with them: another bundler's bundle may have the number.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    bundle: Digest,
+    files: Watched,
+}
 
 impl Watched {
     /// Those of a run.
@@ -50,33 +60,33 @@ impl Watched {
     }
 
     /// Keeps them for a bundle.
-    pub(crate) fn keep(&self, metadata_dir: &Path, sequence: Sequence) -> Result<(), Failure> {
-        disk::create_folder(&metadata_dir.join("watched"), 0o700)?;
-        let bytes = serde_json::to_vec(self).unwrap_or_default();
-        Ok(disk::write_durably(
-            &path(metadata_dir, sequence),
+    pub(crate) fn keep(self, metadata_dir: &Path, bundle: Link) -> Result<(), Failure> {
+        let record = Record {
+            bundle: bundle.sha256,
+            files: self,
+        };
+        let bytes = serde_json::to_vec(&record).unwrap_or_default();
+        Ok(kept::write(
+            metadata_dir,
+            Piece::Watched,
+            bundle.sequence,
             &bytes,
-            0o600,
         )?)
     }
 
     /// Those of a bundle; none where they are not kept here, so that nothing counts as unchanged.
-    fn kept(metadata_dir: &Path, sequence: Sequence) -> Result<Option<Self>, Failure> {
-        let path = path(metadata_dir, sequence);
-        let bytes = disk::read_if_there(&path, limits::INVENTORY_SIZE)?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    fn kept(metadata_dir: &Path, bundle: Link) -> Result<Option<Self>, Failure> {
+        let bytes = kept::read(metadata_dir, Piece::Watched, bundle.sequence)?;
+        let record = bytes.and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok());
+        let record = record.filter(|record| record.bundle == bundle.sha256);
+        Ok(record.map(|record| record.files))
     }
-}
-
-fn path(metadata_dir: &Path, sequence: Sequence) -> PathBuf {
-    let name = format!("{}.json", sequence.padded());
-    metadata_dir.join("watched").join(name)
 }
 
 /// Whether a run's archives and what would travel beside them are what `last` has.
 pub(crate) fn is_unchanged(
     metadata_dir: &Path,
-    last: &Manifest,
+    last: &Verified<Manifest>,
     inventory: &Inventory,
     watched: &Watched,
     beside: &[Outgoing],
@@ -89,7 +99,7 @@ pub(crate) fn is_unchanged(
     };
     Ok(before.wish == inventory.wish
         && before.structure.repositories == inventory.structure.repositories
-        && Watched::kept(metadata_dir, last.sequence)?.as_ref() == Some(watched)
+        && Watched::kept(metadata_dir, last.link())?.as_ref() == Some(watched)
         && are_the_same(beside, last)?)
 }
 

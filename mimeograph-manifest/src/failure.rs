@@ -45,6 +45,8 @@ error_ids! {
     NotClosed = "NOT_CLOSED", Damaged;
     /// A state, journal or history file of our own cannot be read.
     StateDamaged = "STATE_DAMAGED", Damaged;
+    /// Something that a stream names is missing from its store, or damaged there.
+    StoreDamaged = "STORE_DAMAGED", Damaged;
     /// No configuration file at any of its places.
     ConfigMissing = "CONFIG_MISSING", MissingInput;
     /// A file, directory, bucket or bundle that was named is not there.
@@ -69,6 +71,8 @@ error_ids! {
     Locked = "LOCKED", NotNow;
     /// Stopped by SIGTERM or SIGINT.
     Interrupted = "INTERRUPTED", NotNow;
+    /// The last run has to be finished first.
+    Unfinished = "UNFINISHED", NotNow;
     /// The bundle is still arriving.
     Incomplete = "INCOMPLETE", NotNow;
     /// Too few of several required signatures are there yet.

@@ -23,6 +23,15 @@ pub enum Key {
     Chunk(Digest),
     /// `pruned/0000000001.json`
     Pruned(Sequence),
+    /// `pruned/0000000001.<16 hex of the list's digest>.<16 hex of the key id>.sig`
+    PrunedSignature {
+        /// The list it is for.
+        number: Sequence,
+        /// First 16 hexadecimal digits of the list's digest.
+        list: String,
+        /// First 16 hexadecimal digits of the signing key's id.
+        signer: String,
+    },
     /// `probe`: what tells whether the store honours `If-None-Match`.
     Probe,
 }
@@ -31,6 +40,8 @@ pub enum Key {
 pub const MANIFESTS: &str = "manifests/";
 /// The folder of chunks.
 pub const CHUNKS: &str = "chunks/";
+/// The folder of the lists of what is dropped, and their signatures.
+pub const PRUNED: &str = "pruned/";
 
 impl Key {
     /// The name of a signature by the key with `key_id` over the manifest with digest `manifest`.
@@ -42,15 +53,22 @@ impl Key {
         }
     }
 
+    /// The same over a list of what is dropped.
+    pub fn pruned_signature(number: Sequence, list: &Digest, key_id: &Digest) -> Self {
+        Self::PrunedSignature {
+            number,
+            list: list.short(),
+            signer: key_id.short(),
+        }
+    }
+
     /// What a name found in a store stands for; `None` for one that is not ours.
     pub fn parse(name: &str) -> Option<Self> {
         let (folder, file) = name.split_once('/').unwrap_or(("", name));
         let key = match folder {
             "" if file == "probe" => Some(Self::Probe),
             "manifests" => Self::parse_manifest(file),
-            "pruned" => Sequence::from_padded(file.strip_suffix(".json")?)
-                .ok()
-                .map(Self::Pruned),
+            "pruned" => Self::parse_pruned(file),
             "chunks" => file.split_once('/')?.1.parse().ok().map(Self::Chunk),
             _ => None,
         }?;
@@ -61,21 +79,36 @@ impl Key {
         if let Some(digits) = file.strip_suffix(".json") {
             return Sequence::from_padded(digits).ok().map(Self::Manifest);
         }
-        let mut parts = file.strip_suffix(".sig")?.split('.');
-        let (sequence, manifest, signer) = (parts.next()?, parts.next()?, parts.next()?);
-        let hex16 = |text: &str| {
-            text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-        };
-        (parts.next().is_none() && hex16(manifest) && hex16(signer)).then(|| {
-            Sequence::from_padded(sequence)
-                .ok()
-                .map(|sequence| Self::Signature {
-                    sequence,
-                    manifest: manifest.to_owned(),
-                    signer: signer.to_owned(),
-                })
-        })?
+        let (sequence, manifest, signer) = parse_signature(file)?;
+        Some(Self::Signature {
+            sequence,
+            manifest,
+            signer,
+        })
     }
+
+    fn parse_pruned(file: &str) -> Option<Self> {
+        if let Some(digits) = file.strip_suffix(".json") {
+            return Sequence::from_padded(digits).ok().map(Self::Pruned);
+        }
+        let (number, list, signer) = parse_signature(file)?;
+        Some(Self::PrunedSignature {
+            number,
+            list,
+            signer,
+        })
+    }
+}
+
+fn parse_signature(file: &str) -> Option<(Sequence, String, String)> {
+    let mut parts = file.strip_suffix(".sig")?.split('.');
+    let (number, document, signer) = (parts.next()?, parts.next()?, parts.next()?);
+    let hex16 = |text: &str| {
+        text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let number = Sequence::from_padded(number).ok()?;
+    let is_one = parts.next().is_none() && hex16(document) && hex16(signer);
+    is_one.then(|| (number, document.to_owned(), signer.to_owned()))
 }
 
 impl fmt::Display for Key {
@@ -97,7 +130,12 @@ impl fmt::Display for Key {
                 let hex = digest.to_string();
                 write!(f, "{CHUNKS}{}/{hex}", &hex[..2])
             }
-            Self::Pruned(number) => write!(f, "pruned/{}.json", number.padded()),
+            Self::Pruned(number) => write!(f, "{PRUNED}{}.json", number.padded()),
+            Self::PrunedSignature {
+                number,
+                list,
+                signer,
+            } => write!(f, "{PRUNED}{}.{list}.{signer}.sig", number.padded()),
             Self::Probe => f.write_str("probe"),
         }
     }
@@ -116,6 +154,7 @@ mod tests {
             Key::signature(one, &digest, &digest),
             Key::Chunk(digest),
             Key::Pruned(one),
+            Key::pruned_signature(one, &digest, &digest),
             Key::Probe,
         ] {
             assert_eq!(Key::parse(&key.to_string()), Some(key));
@@ -127,6 +166,8 @@ mod tests {
             "manifests/1.json".to_owned(),
             "manifests/0000000001.json.tmp".to_owned(),
             format!("manifests/0000000001.{hex}.{hex}.sig"),
+            format!("pruned/0000000001.{hex}.{hex}.sig"),
+            "pruned/1.json".to_owned(),
             format!("chunks/00/{hex}"),
             format!("chunks/{hex}"),
             "chunks/../manifests/0000000001.json".to_owned(),

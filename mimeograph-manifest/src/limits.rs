@@ -2,9 +2,11 @@
 
 /// Largest manifest, in bytes: about 290,000 chunks, 2.5 TB or more.
 pub const MANIFEST_SIZE: u64 = 64 << 20;
+/// Largest list of what is dropped, in bytes: about 650,000 chunks.
+pub const PRUNED_SIZE: u64 = 64 << 20;
 /// Length of a raw Ed25519 signature (RFC 8032, section 5.1.6).
 pub const SIGNATURE_SIZE: u64 = 64;
-/// Most signatures that are looked at for one manifest.
+/// Most signatures that are looked at for one manifest or list.
 pub const SIGNATURES: usize = 64;
 /// Largest chunk, raw and stored, in bytes.
 pub const CHUNK_SIZE: u64 = 32 << 20;

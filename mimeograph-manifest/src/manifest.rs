@@ -1,8 +1,4 @@
-//! The manifest: the JSON document that lists a bundle, and its one form.
-//!
-//! Reading accepts exactly what writing produces: after a strict parse the manifest is written
-//! again and compared. So duplicate or unknown members, other orders, spaces, escapes and numbers
-//! cannot carry a second meaning.
+//! The manifest: the JSON document that lists a bundle.
 
 mod producer;
 
@@ -12,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::chunk::Chunk;
 use crate::digest::Digest;
+use crate::form::{Document, FormError, Writer, value};
+use crate::layout::Key;
 use crate::limits;
 use crate::name::{FileName, Sequence, StreamId};
 use crate::time::Timestamp;
 pub use producer::{Flag, Generation, Producer, minor};
 
-/// The first bytes of every manifest, up to its format version.
-const TYPE_PREFIX: &str = "{\"type\":\"application/vnd.mimeograph.manifest.v";
 /// The type that this program writes and reads.
 pub const TYPE: &str = "application/vnd.mimeograph.manifest.v1+json";
 
@@ -143,85 +139,7 @@ pub struct Manifest {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Why bytes are not a manifest.
-#[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
-    /// Not ours at all.
-    #[error("the first bytes do not name a Mimeograph manifest")]
-    NotOurs,
-    /// A format that came later.
-    #[error("format version {0} is newer than this program, which knows 1")]
-    Newer(String),
-    /// Not JSON, or members that do not belong.
-    #[error("not a manifest")]
-    Json(#[source] serde_json::Error),
-    /// JSON, but not in its one form.
-    #[error(
-        "not in the one form that the format allows (member order, spacing, escapes or duplicates)"
-    )]
-    NotCanonical,
-    /// A member's value cannot be.
-    #[error("`{member}` {problem}")]
-    Value {
-        /// The member.
-        member: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-}
-
-fn value(member: impl Into<String>, problem: impl Into<String>) -> ManifestError {
-    ManifestError::Value {
-        member: member.into(),
-        problem: problem.into(),
-    }
-}
-
 impl Manifest {
-    /// The exact bytes: one member a line, one chunk a line, ended by a line feed.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, ManifestError> {
-        let mut lines = Writer(Vec::new());
-        let mut write = || -> serde_json::Result<()> {
-            lines.member("{", "type", &self.r#type)?;
-            lines.member(",\n", "stream", &self.stream)?;
-            lines.member(",\n", "name", &self.name)?;
-            lines.member(",\n", "audience", &self.audience)?;
-            lines.member(",\n", "sequence", &self.sequence)?;
-            lines.member(",\n", "kind", &self.kind)?;
-            lines.member(",\n", "previous", &self.previous)?;
-            lines.member(",\n", "requires", &self.requires)?;
-            lines.member(",\n", "created", &self.created)?;
-            lines.member(",\n", "expires", &self.expires)?;
-            lines.member(",\n", "producer", &self.producer)?;
-            lines.member(",\n", "incomplete", &self.incomplete)?;
-            lines.member(",\n", "localDir", &self.local_dir)?;
-            lines.text(",\n\"files\":[");
-            for (n, file) in self.files.iter().enumerate() {
-                lines.text(if n == 0 { "\n" } else { ",\n" });
-                lines.file(file)?;
-            }
-            lines.text("]");
-            lines.member(",\n", "annotations", &self.annotations)?;
-            lines.text("}\n");
-            Ok(())
-        };
-        write().map_err(ManifestError::Json)?;
-        Ok(lines.0)
-    }
-
-    /// Reads the exact bytes. To be called with bytes whose signature was verified, and nowhere else:
-    /// `Signed::verify` does.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
-        check_type(bytes)?;
-        let manifest: Self = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
-        manifest.check()?;
-        if manifest.to_bytes()? == bytes {
-            Ok(manifest)
-        } else {
-            Err(ManifestError::NotCanonical)
-        }
-    }
-
     /// The files of one role.
     pub fn files(&self, role: Role) -> impl Iterator<Item = &File> {
         self.files.iter().filter(move |file| file.role == role)
@@ -237,17 +155,7 @@ impl Manifest {
         self.files.iter().map(|file| file.size).sum()
     }
 
-    /// Checks what every manifest must keep to; the bundler does before it signs.
-    pub fn check(&self) -> Result<(), ManifestError> {
-        if self.r#type != TYPE {
-            return Err(value("type", "is not this format"));
-        }
-        self.check_texts()?;
-        self.check_place()?;
-        self.check_files()
-    }
-
-    fn check_texts(&self) -> Result<(), ManifestError> {
+    fn check_texts(&self) -> Result<(), FormError> {
         let short = |member: &str, text: &str| {
             if text.len() <= limits::TEXT_LENGTH && !text.chars().any(char::is_control) {
                 Ok(())
@@ -286,7 +194,7 @@ impl Manifest {
         })
     }
 
-    fn check_place(&self) -> Result<(), ManifestError> {
+    fn check_place(&self) -> Result<(), FormError> {
         let before = |member: &str, link: Option<Link>| match link {
             Some(link) if link.sequence >= self.sequence => Err(value(
                 member,
@@ -326,7 +234,7 @@ impl Manifest {
         Ok(())
     }
 
-    fn check_files(&self) -> Result<(), ManifestError> {
+    fn check_files(&self) -> Result<(), FormError> {
         if self.files.len() > limits::FILES {
             return Err(value("files", "has too many elements"));
         }
@@ -368,6 +276,60 @@ impl Manifest {
     }
 }
 
+impl Document for Manifest {
+    const NAME: &'static str = "manifest";
+    const CALLED: &'static str = "bundle";
+    const SIZE: u64 = limits::MANIFEST_SIZE;
+
+    fn key(number: Sequence) -> Key {
+        Key::Manifest(number)
+    }
+
+    fn signature_key(number: Sequence, document: &Digest, key_id: &Digest) -> Key {
+        Key::signature(number, document, key_id)
+    }
+
+    fn number(&self) -> Sequence {
+        self.sequence
+    }
+
+    fn check(&self) -> Result<(), FormError> {
+        if self.r#type != TYPE {
+            return Err(value("type", "is not this format"));
+        }
+        self.check_texts()?;
+        self.check_place()?;
+        self.check_files()
+    }
+
+    fn write(&self, lines: &mut Writer) -> serde_json::Result<()> {
+        lines.member("{", "type", &self.r#type)?;
+        lines.member(",\n", "stream", &self.stream)?;
+        lines.member(",\n", "name", &self.name)?;
+        lines.member(",\n", "audience", &self.audience)?;
+        lines.member(",\n", "sequence", &self.sequence)?;
+        lines.member(",\n", "kind", &self.kind)?;
+        lines.member(",\n", "previous", &self.previous)?;
+        lines.member(",\n", "requires", &self.requires)?;
+        lines.member(",\n", "created", &self.created)?;
+        lines.member(",\n", "expires", &self.expires)?;
+        lines.member(",\n", "producer", &self.producer)?;
+        lines.member(",\n", "incomplete", &self.incomplete)?;
+        lines.member(",\n", "localDir", &self.local_dir)?;
+        lines.list(",\n", "files", &self.files, |lines, file| {
+            lines.member("{", "name", &file.name)?;
+            lines.member(",", "role", &file.role)?;
+            lines.member(",", "size", &file.size)?;
+            lines.list(",", "chunks", &file.chunks, Writer::value)?;
+            lines.text("}");
+            Ok(())
+        })?;
+        lines.member(",\n", "annotations", &self.annotations)?;
+        lines.text("}\n");
+        Ok(())
+    }
+}
+
 impl File {
     /// Whether these bytes are the file's, all of it.
     pub fn is(&self, bytes: &[u8]) -> bool {
@@ -382,7 +344,7 @@ impl File {
         all && rest.is_empty()
     }
 
-    fn check(&self, generation: Generation) -> Result<(), ManifestError> {
+    fn check(&self, generation: Generation) -> Result<(), FormError> {
         let wrong = |problem: &str| Err(value(format!("files[{}]", self.name), problem));
         if !matches!(self.role, Role::Local | Role::Extra) && !self.name.is_plain() {
             return wrong("has a name that its role does not allow");
@@ -428,57 +390,5 @@ pub fn is_archive_name(name: &str, generation: Generation) -> bool {
             .is_some_and(|(sequence, part)| {
                 (1..=9).any(|n| digits(sequence, n)) && digits(part, 6)
             }),
-    }
-}
-
-fn check_type(bytes: &[u8]) -> Result<(), ManifestError> {
-    let rest = bytes
-        .strip_prefix(TYPE_PREFIX.as_bytes())
-        .ok_or(ManifestError::NotOurs)?;
-    let digits = rest
-        .iter()
-        .take(10)
-        .take_while(|b| b.is_ascii_digit())
-        .count();
-    let version = String::from_utf8_lossy(&rest[..digits]).into_owned();
-    match (version.as_str(), &rest[digits..]) {
-        ("1", [b'+', b'j', b's', b'o', b'n', b'"', ..]) => Ok(()),
-        ("" | "1", _) => Err(ManifestError::NotOurs),
-        (other, _) if other.starts_with('0') => Err(ManifestError::NotOurs),
-        _ => Err(ManifestError::Newer(version)),
-    }
-}
-
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn text(&mut self, text: &str) {
-        self.0.extend_from_slice(text.as_bytes());
-    }
-
-    fn member<T: Serialize + ?Sized>(
-        &mut self,
-        before: &str,
-        name: &str,
-        value: &T,
-    ) -> serde_json::Result<()> {
-        self.text(before);
-        self.text("\"");
-        self.text(name);
-        self.text("\":");
-        serde_json::to_writer(&mut self.0, value)
-    }
-
-    fn file(&mut self, file: &File) -> serde_json::Result<()> {
-        self.member("{", "name", &file.name)?;
-        self.member(",", "role", &file.role)?;
-        self.member(",", "size", &file.size)?;
-        self.text(",\"chunks\":[");
-        for (n, chunk) in file.chunks.iter().enumerate() {
-            self.text(if n == 0 { "\n" } else { ",\n" });
-            serde_json::to_writer(&mut self.0, chunk)?;
-        }
-        self.text("]}");
-        Ok(())
     }
 }

@@ -1,23 +1,24 @@
-//! `Signed<Manifest>` -> `Verified<Manifest>`: the only signer and the only verifier.
+//! `Signed<Manifest>` -> `Verified<Manifest>`, and so for every document: the only signer and the only verifier.
 //!
 //! Signatures are checked over the exact bytes before any of them is parsed. What counts is the
 //! number of distinct trusted keys that verify; names of files only say where to look.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
 use crate::digest::Digest;
 use crate::failure::{ErrorId, Fault};
+use crate::form::{self, Document, FormError};
 use crate::key::{SigningKey, TrustedKeys};
 use crate::layout::Key;
-use crate::limits;
-use crate::manifest::{Link, Manifest, ManifestError};
+use crate::manifest::{Link, Manifest};
 use crate::name::Sequence;
 
-/// A signature as it was found beside a manifest: whose it claims to be, over what, and its bytes.
+/// A signature as it was found beside a document: whose it claims to be, over what, and its bytes.
 #[derive(Clone, Debug)]
 pub struct FoundSignature {
-    /// First 16 hexadecimal digits of the digest that its name gives.
+    /// First 16 hexadecimal digits of the document's digest that its name gives.
     pub manifest: String,
     /// First 16 hexadecimal digits of the key id that its name gives.
     pub signer: String,
@@ -90,48 +91,70 @@ impl Verified<Manifest> {
     }
 }
 
-/// Why a manifest is not accepted.
+/// A document by kind and number: `bundle 42`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject {
+    called: &'static str,
+    number: Sequence,
+}
+
+impl Subject {
+    fn of<T: Document>(number: Sequence) -> Self {
+        Self {
+            called: T::CALLED,
+            number,
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.called, self.number)
+    }
+}
+
+/// Why a document is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// Nobody has signed yet: the signature may still be arriving.
-    #[error("no signature for bundle {0} is there yet")]
-    Unsigned(Sequence),
-    /// Longer than any manifest may be.
-    #[error("the manifest of bundle {0} is longer than {max} bytes", max = limits::MANIFEST_SIZE)]
-    TooLong(Sequence),
+    #[error("no signature for {0} is there yet")]
+    Unsigned(Subject),
+    /// Longer than any may be.
+    #[error("what is signed for {0} is longer than {1} bytes")]
+    TooLong(Subject, u64),
     /// No trusted key's signature covers these bytes.
-    #[error("no trusted key has signed these bytes of the manifest of bundle {sequence}: {found}")]
+    #[error("no trusted key has signed these bytes for {subject}: {found}")]
     Untrusted {
-        /// The bundle.
-        sequence: Sequence,
+        /// The document.
+        subject: Subject,
         /// What lies there instead.
         found: String,
     },
     /// Some trusted keys have signed, but too few.
-    #[error("bundle {sequence} has {have} of {need} signatures that it needs")]
+    #[error("{subject} has {have} of {need} signatures that it needs")]
     Pending {
-        /// The bundle.
-        sequence: Sequence,
+        /// The document.
+        subject: Subject,
         /// Signatures that count.
         have: usize,
         /// Signatures that must be there.
         need: usize,
     },
-    /// Signed, but not a manifest that we can read.
-    #[error("the signed manifest of bundle {sequence} cannot be used")]
-    Manifest {
-        /// The bundle.
-        sequence: Sequence,
+    /// Signed, but not in a form that we can read.
+    #[error("what was signed for {subject} cannot be used")]
+    Form {
+        /// The document.
+        subject: Subject,
         /// Why.
-        source: ManifestError,
+        source: FormError,
     },
     /// Signed for another place.
-    #[error("the manifest under the name of bundle {named} is that of bundle {signed}")]
+    #[error("under the name of {named} lies {signed}")]
     Misplaced {
-        /// The number in the object's name.
-        named: Sequence,
-        /// The number that was signed.
-        signed: Sequence,
+        /// By the number in the object's name.
+        named: Subject,
+        /// By the number that was signed.
+        signed: Subject,
     },
 }
 
@@ -139,13 +162,13 @@ impl Fault for VerifyError {
     fn id(&self) -> ErrorId {
         match self {
             Self::Unsigned(_) => ErrorId::Incomplete,
-            Self::Untrusted { .. } | Self::TooLong(_) => ErrorId::Untrusted,
+            Self::Untrusted { .. } | Self::TooLong(..) => ErrorId::Untrusted,
             Self::Pending { .. } => ErrorId::PendingApproval,
-            Self::Manifest {
-                source: ManifestError::Newer(_),
+            Self::Form {
+                source: FormError::Newer(_),
                 ..
             } => ErrorId::TooNew,
-            Self::Manifest { .. } => ErrorId::ManifestMalformed,
+            Self::Form { .. } => ErrorId::ManifestMalformed,
             Self::Misplaced { .. } => ErrorId::Fork,
         }
     }
@@ -153,22 +176,22 @@ impl Fault for VerifyError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unsigned(_) => "wait for the transfer to end, or ask the other side for the `.sig` file".into(),
-            Self::Untrusted { .. } | Self::TooLong(_) => {
-                "do not use this bundle; have it sent again, and if it stays so, compare the key ids of both sides \
+            Self::Untrusted { .. } | Self::TooLong(..) => {
+                "do not use it; have it sent again, and if it stays so, compare the key ids of both sides \
                  (`mimeograph-populator check`, `mimeograph-bundler check`) over another channel"
                     .into()
             }
             Self::Pending { .. } => "wait for the other signatures; `trust.threshold` says how many are needed".into(),
-            Self::Manifest { source: ManifestError::Newer(_), .. } => "upgrade this program".into(),
-            Self::Manifest { .. } | Self::Misplaced { .. } => {
+            Self::Form { source: FormError::Newer(_), .. } => "upgrade this program".into(),
+            Self::Form { .. } | Self::Misplaced { .. } => {
                 "it was signed so by a trusted key: ask those who hold it how that came about".into()
             }
         })
     }
 }
 
-impl Signed<Manifest> {
-    /// What was found in a store for `sequence`: a manifest's bytes, and all signatures of that number.
+impl<T: Document> Signed<T> {
+    /// What was found in a store under a number: a document's bytes, and all signatures of that number.
     pub fn new(sequence: Sequence, payload: Vec<u8>, signatures: Vec<FoundSignature>) -> Self {
         Self {
             sequence,
@@ -178,19 +201,18 @@ impl Signed<Manifest> {
         }
     }
 
-    /// Signs a manifest: its exact bytes, the name of the signature, and the signature.
-    pub fn sign(manifest: &Manifest, key: &SigningKey) -> Result<Sealed, ManifestError> {
-        manifest.check()?;
-        let payload = manifest.to_bytes()?;
-        if payload.len() as u64 > limits::MANIFEST_SIZE {
-            return Err(ManifestError::Value {
-                member: "files".into(),
-                problem: "has so many chunks that the manifest is too long; use larger chunks or a smaller image set"
-                    .into(),
-            });
+    /// Signs a document: its exact bytes, the name of the signature, and the signature.
+    pub fn sign(document: &T, key: &SigningKey) -> Result<Sealed, FormError> {
+        document.check()?;
+        let payload = document.to_bytes()?;
+        if payload.len() as u64 > T::SIZE {
+            return Err(form::value(
+                "chunks",
+                "are so many that what is to be signed is too long; use larger chunks or a smaller image set",
+            ));
         }
         let digest = Digest::of(&payload);
-        let name = Key::signature(manifest.sequence, &digest, &key.public().id());
+        let name = T::signature_key(document.number(), &digest, &key.public().id());
         Ok(Sealed {
             signature: (name, key.sign(&payload)),
             payload,
@@ -198,25 +220,26 @@ impl Signed<Manifest> {
         })
     }
 
-    /// Checks the signatures over the exact bytes against `trusted`, then reads the manifest.
-    pub fn verify(self, trusted: &TrustedKeys) -> Result<Verified<Manifest>, VerifyError> {
+    /// Checks the signatures over the exact bytes against `trusted`, then reads the document.
+    pub fn verify(self, trusted: &TrustedKeys) -> Result<Verified<T>, VerifyError> {
         let Self {
             sequence,
             payload,
             mut signatures,
             ..
         } = self;
-        if payload.len() as u64 > limits::MANIFEST_SIZE {
-            return Err(VerifyError::TooLong(sequence));
+        let subject = Subject::of::<T>(sequence);
+        if payload.len() as u64 > T::SIZE {
+            return Err(VerifyError::TooLong(subject, T::SIZE));
         }
         let digest = Digest::of(&payload);
-        let (signers, disregarded) = count(sequence, &payload, &digest, &signatures, trusted)?;
-        let value = Manifest::from_bytes(&payload)
-            .map_err(|source| VerifyError::Manifest { sequence, source })?;
-        if value.sequence != sequence {
+        let (signers, disregarded) = count(subject, &payload, &digest, &signatures, trusted)?;
+        let value: T =
+            form::read(&payload).map_err(|source| VerifyError::Form { subject, source })?;
+        if value.number() != sequence {
             return Err(VerifyError::Misplaced {
-                named: sequence,
-                signed: value.sequence,
+                named: subject,
+                signed: Subject::of::<T>(value.number()),
             });
         }
         signatures.retain(|found| found.manifest == digest.short());
@@ -231,7 +254,7 @@ impl Signed<Manifest> {
     }
 }
 
-/// A manifest's exact bytes with a signature over them, ready to be published.
+/// A document's exact bytes with a signature over them, ready to be published.
 #[derive(Clone, Debug)]
 pub struct Sealed {
     /// The exact bytes.
@@ -244,14 +267,14 @@ pub struct Sealed {
 
 /// The trusted keys that signed, and the signatures that do not count; or why they are too few.
 fn count(
-    sequence: Sequence,
+    subject: Subject,
     payload: &[u8],
     digest: &Digest,
     signatures: &[FoundSignature],
     trusted: &TrustedKeys,
 ) -> Result<(Vec<Digest>, Vec<String>), VerifyError> {
     if signatures.is_empty() {
-        return Err(VerifyError::Unsigned(sequence));
+        return Err(VerifyError::Unsigned(subject));
     }
     let (mut signers, mut disregarded, mut broken) = (Vec::new(), Vec::new(), None);
     let short = digest.short();
@@ -276,18 +299,18 @@ fn count(
     if signers.len() >= need {
         return Ok((signers, disregarded));
     }
-    let untrusted = |found: String| Err(VerifyError::Untrusted { sequence, found });
+    let untrusted = |found: String| Err(VerifyError::Untrusted { subject, found });
     match broken {
         Some(signer) => untrusted(format!(
             "the signature named for trusted key {signer} does not verify"
         )),
         None if !signers.is_empty() => Err(VerifyError::Pending {
-            sequence,
+            subject,
             have: signers.len(),
             need,
         }),
         None if disregarded.is_empty() => untrusted(format!(
-            "the signatures there are over another manifest than this one, {digest}"
+            "the signatures there are over other bytes than these, {digest}"
         )),
         None => untrusted(format!(
             "only signatures of keys that are not trusted, {}",

@@ -282,7 +282,7 @@ impl SignedText {
             // What is not base64 is no signature either.
             bytes: STANDARD.decode(kept.signature).unwrap_or_default(),
         });
-        let manifest = Signed::new(self.sequence, payload, signatures.collect())
+        let manifest = Signed::<Manifest>::new(self.sequence, payload, signatures.collect())
             .verify(trusted)
             .map_err(|source| StateError::Untrusted { what, source })?;
         if manifest.stream == *stream {

@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use mimeograph_manifest::chunk::{Chunk, Encoding};
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Fault as _};
+use mimeograph_manifest::form::Document as _;
 use mimeograph_manifest::key::{SigningKey, TrustedKeys};
 use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::{
@@ -299,5 +300,5 @@ fn a_flipped_byte_that_is_signed_is_another_manifest_in_the_one_form_or_none() {
 fn a_manifest_longer_than_any_is_refused_before_its_signature_is_looked_at() {
     let bytes = vec![b' '; usize::try_from(limits::MANIFEST_SIZE).unwrap() + 1];
     let error = verify(Sequence::FIRST, &bytes, &Digest::of(b""), &[0; 64]).unwrap_err();
-    assert!(matches!(error, VerifyError::TooLong(_)), "{error}");
+    assert!(matches!(error, VerifyError::TooLong(..)), "{error}");
 }

@@ -94,7 +94,7 @@ fn verified(manifest: &Manifest, by: u8) -> Verified<Manifest> {
         signer: key(by).public().id().short(),
         bytes: sealed.signature.1.to_vec(),
     };
-    Signed::new(manifest.sequence, sealed.payload, vec![found])
+    Signed::<Manifest>::new(manifest.sequence, sealed.payload, vec![found])
         .verify(&trusting(by))
         .unwrap()
 }

@@ -72,6 +72,24 @@ fn stores_are_accepted_or_refused_as_their_names_say() {
 }
 
 #[test]
+fn lists_of_what_is_dropped_are_accepted_or_refused_as_their_names_say() {
+    let found = walk(&committed("lists"), |store| {
+        format::store::read_list(store).map(drop)
+    });
+    assert_eq!(
+        found,
+        counts(&[
+            (None, 3),
+            (Some("FORK"), 1),
+            (Some("INCOMPLETE"), 1),
+            (Some("MANIFEST_MALFORMED"), 15),
+            (Some("TOO_NEW"), 1),
+            (Some("UNTRUSTED"), 2),
+        ])
+    );
+}
+
+#[test]
 fn chunks_are_opened_or_refused_as_their_names_say() {
     let found = walk(&committed("chunks"), |path| {
         let record = fs::read(path.join("record.json")).unwrap();
@@ -126,7 +144,7 @@ fn the_vectors_are_what_their_script_makes_and_are_judged_alike_when_made_again(
         again.path(),
     );
     let names = |root: &Path| -> Vec<PathBuf> {
-        ["stores", "chunks", "keys"]
+        ["stores", "lists", "chunks", "keys"]
             .iter()
             .flat_map(|folder| entries(&root.join(folder)))
             .map(|path| path.strip_prefix(root).unwrap().to_owned())
@@ -136,5 +154,8 @@ fn the_vectors_are_what_their_script_makes_and_are_judged_alike_when_made_again(
     // Another release of zstd may compress to other bytes; what is accepted stays the same.
     walk(&again.path().join("stores"), |store| {
         format::store::read(store).map(drop)
+    });
+    walk(&again.path().join("lists"), |store| {
+        format::store::read_list(store).map(drop)
     });
 }

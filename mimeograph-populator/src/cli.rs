@@ -25,6 +25,7 @@ use crate::list;
 use crate::origin::Start;
 use crate::plan;
 use crate::populate::{Populated, Request, populate};
+use crate::prune::{self, Act, Unlisted};
 use crate::retired;
 use crate::trim;
 use crate::unpack::{Unpack, unpack};
@@ -94,6 +95,8 @@ enum Command {
         #[command(flatten)]
         source: Source,
     },
+    /// Drop from the store what the connected side has dropped, below the last full bundle that was applied
+    Prune(PruneArguments),
     /// Write a bundle's verified files to a directory, for running oc-mirror by hand
     Unpack {
         /// The bundle's number
@@ -107,6 +110,17 @@ enum Command {
         #[command(flatten)]
         source: Source,
     },
+}
+
+/// What is dropped of the store.
+#[derive(Args, Clone, Copy, Debug)]
+struct PruneArguments {
+    /// Drop also what the connected side has not dropped: it must then send all again
+    #[arg(long)]
+    unlisted: bool,
+    /// Say what would go; change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(Args, Clone, Debug, Default)]
@@ -231,6 +245,7 @@ pub fn main() -> ExitCode {
         Command::Check => run("check", &|front| {
             check(&front.config()?, front.location()).report()
         }),
+        Command::Prune(arguments) => run("prune", &|front| drop_old(front, arguments)),
         Command::Verify { sequence, source } => run("verify", &|front| {
             let store = front.location()?.open_to_read()?;
             let config = front.config_if_any()?;
@@ -301,6 +316,26 @@ fn state(config: Option<&Config>) -> Result<Ledger, Failure> {
         Some(config) => Ok(Ledger::read(&config.artefacts.metadata_dir)?),
         None => Ok(Ledger::default()),
     }
+}
+
+fn drop_old(front: &Front, arguments: PruneArguments) -> Result<Report, Failure> {
+    let (config, _lock) = locked(front)?;
+    let request = prune::Request {
+        config: &config,
+        trusted: &keys::trusted(&config)?,
+        unlisted: if arguments.unlisted {
+            Unlisted::Drop
+        } else {
+            Unlisted::Keep
+        },
+        act: if arguments.dry_run {
+            Act::Tell
+        } else {
+            Act::Drop
+        },
+        interrupt: &interrupt::watch()?,
+    };
+    prune::prune(&request, &*front.location()?.open_to_discard()?)
 }
 
 /// The configuration, and the lock of whoever changes what is here.

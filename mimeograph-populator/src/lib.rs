@@ -65,6 +65,7 @@ pub mod check;
 pub mod cli;
 pub mod list;
 mod plan;
+pub mod prune;
 mod retired;
 mod trim;
 pub mod unpack;

@@ -61,7 +61,7 @@ fn the_readmes_configuration_loads() {
 }
 
 /// Runs a block of FORMAT.md in the store, with the lab's public key where the block says it is.
-fn by_hand(lab: &Lab, heading: &str) -> Output {
+pub(crate) fn by_hand(lab: &Lab, heading: &str) -> Output {
     fs::copy(
         lab.path("keys/signing.pub.pem"),
         lab.path("release.pub.pem"),

@@ -98,6 +98,35 @@ pub fn chunk<'a>(
         })
 }
 
+/// What lies under a chunk's name.
+#[derive(Debug)]
+pub enum Lies {
+    /// The bytes that were signed.
+    Whole,
+    /// Nothing.
+    Absent,
+    /// So many bytes, fewer than were signed.
+    Short(u64),
+    /// Something else.
+    Damaged(ChunkError),
+}
+
+/// Reads and hashes what lies under a chunk's name.
+pub fn look(store: &dyn Fetch, chunk: &Chunk) -> Result<Lies, StoreError> {
+    let (mut stored, mut raw) = (Vec::new(), Vec::new());
+    if !store.get(&Key::Chunk(chunk.stored), chunk.stored_size, &mut stored)? {
+        return Ok(Lies::Absent);
+    }
+    let found = stored.len() as u64;
+    if found < chunk.stored_size {
+        return Ok(Lies::Short(found));
+    }
+    Ok(match chunk.open(&stored, &mut raw) {
+        Ok(_) => Lies::Whole,
+        Err(error) => Lies::Damaged(error),
+    })
+}
+
 /// Reads a small file whole; its size was bounded by its role when its manifest was verified.
 pub fn small_file(store: &dyn Fetch, file: &File) -> Result<Vec<u8>, FetchError> {
     let (mut stored, mut raw, mut whole) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,25 +1,88 @@
-//! What manifests and signatures lie in a store, and reading one of them, bounded.
+//! What documents and signatures lie in a store, and reading one of them, bounded.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::store::{Fetch, Listed, StoreError};
 use crate::chunk::Chunk;
 use crate::digest::Digest;
-use crate::layout::{CHUNKS, Key, MANIFESTS};
+use crate::failure::chain;
+use crate::form::Document;
+use crate::key::TrustedKeys;
+use crate::layout::{CHUNKS, Key, MANIFESTS, PRUNED};
 use crate::limits;
 use crate::manifest::Manifest;
 use crate::name::Sequence;
-use crate::signed::{FoundSignature, Signed};
+use crate::pruned::Pruned;
+use crate::signed::{FoundSignature, Signed, Verified, VerifyError};
+use crate::time::Timestamp;
 
 /// The manifests and signatures that lie in a store.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    manifests: BTreeSet<Sequence>,
-    signatures: BTreeMap<Sequence, Vec<(String, String)>>,
+    manifests: Documents,
     /// Names of objects that are not ours, the first few of them.
     pub foreign: Vec<String>,
     /// How many there are.
     pub foreign_count: usize,
+}
+
+/// Documents of one kind, by number, with the names of the signatures beside them.
+#[derive(Clone, Debug, Default)]
+struct Documents {
+    numbers: BTreeSet<Sequence>,
+    signatures: BTreeMap<Sequence, Vec<(String, String)>>,
+}
+
+impl Documents {
+    fn sign(&mut self, number: Sequence, document: String, signer: String) {
+        let found = self.signatures.entry(number).or_default();
+        found.push((document, signer));
+    }
+
+    fn open<T: Document>(
+        &self,
+        store: &dyn Fetch,
+        number: Sequence,
+        signature: fn(Sequence, String, String) -> Key,
+    ) -> Result<Option<Signed<T>>, StoreError> {
+        let mut payload = Vec::new();
+        if !store.get(&T::key(number), T::SIZE, &mut payload)? {
+            return Ok(None);
+        }
+        let digest = Digest::of(&payload).short();
+        let mut found: Vec<_> = self.signatures.get(&number).cloned().unwrap_or_default();
+        // Those over these very bytes first: junk beside them must not use up the bound.
+        found.sort_by_key(|(document, _)| *document != digest);
+        let mut signatures = Vec::new();
+        for (manifest, signer) in found.into_iter().take(limits::SIGNATURES) {
+            let mut bytes = Vec::new();
+            let key = signature(number, manifest.clone(), signer.clone());
+            if store.get(&key, limits::SIGNATURE_SIZE, &mut bytes)? {
+                signatures.push(FoundSignature {
+                    manifest,
+                    signer,
+                    bytes,
+                });
+            }
+        }
+        Ok(Some(Signed::new(number, payload, signatures)))
+    }
+}
+
+fn signature(sequence: Sequence, manifest: String, signer: String) -> Key {
+    Key::Signature {
+        sequence,
+        manifest,
+        signer,
+    }
+}
+
+fn pruned_signature(number: Sequence, list: String, signer: String) -> Key {
+    Key::PrunedSignature {
+        number,
+        list,
+        signer,
+    }
 }
 
 impl Listing {
@@ -45,17 +108,12 @@ impl Listing {
 
     fn add(&mut self, object: &Listed) {
         match Key::parse(&object.name) {
-            Some(Key::Manifest(sequence)) => drop(self.manifests.insert(sequence)),
+            Some(Key::Manifest(sequence)) => drop(self.manifests.numbers.insert(sequence)),
             Some(Key::Signature {
                 sequence,
                 manifest,
                 signer,
-            }) => {
-                self.signatures
-                    .entry(sequence)
-                    .or_default()
-                    .push((manifest, signer));
-            }
+            }) => self.manifests.sign(sequence, manifest, signer),
             Some(_) => {}
             None => {
                 self.foreign_count += 1;
@@ -68,17 +126,26 @@ impl Listing {
 
     /// The numbers of the manifests, in order.
     pub fn sequences(&self) -> impl DoubleEndedIterator<Item = Sequence> {
-        self.manifests.iter().copied()
+        self.manifests.numbers.iter().copied()
     }
 
     /// The newest.
     pub fn newest(&self) -> Option<Sequence> {
-        self.manifests.last().copied()
+        self.manifests.numbers.last().copied()
     }
 
     /// Whether there is a manifest with this number.
     pub fn has(&self, sequence: Sequence) -> bool {
-        self.manifests.contains(&sequence)
+        self.manifests.numbers.contains(&sequence)
+    }
+
+    /// The signatures under a number, with a manifest or without.
+    pub fn signatures(&self, sequence: Sequence) -> Vec<Key> {
+        let found = self.manifests.signatures.get(&sequence);
+        let found = found.into_iter().flatten();
+        found
+            .map(|(manifest, signer)| signature(sequence, manifest.clone(), signer.clone()))
+            .collect()
     }
 
     /// Reads a manifest and the signatures of its number; nothing of it is looked into. `None`: it is not there.
@@ -87,44 +154,73 @@ impl Listing {
         store: &dyn Fetch,
         sequence: Sequence,
     ) -> Result<Option<Signed<Manifest>>, StoreError> {
-        let mut payload = Vec::new();
-        if !store.get(
-            &Key::Manifest(sequence),
-            limits::MANIFEST_SIZE,
-            &mut payload,
-        )? {
-            return Ok(None);
-        }
-        let digest = Digest::of(&payload).short();
-        let mut found: Vec<_> = self.signatures.get(&sequence).cloned().unwrap_or_default();
-        // Those over these very bytes first: junk beside them must not use up the bound.
-        found.sort_by_key(|(manifest, _)| *manifest != digest);
-        let mut signatures = Vec::new();
-        for (manifest, signer) in found.into_iter().take(limits::SIGNATURES) {
-            let mut bytes = Vec::new();
-            let key = Key::Signature {
-                sequence,
-                manifest: manifest.clone(),
-                signer: signer.clone(),
+        self.manifests.open(store, sequence, signature)
+    }
+}
+
+/// The lists of what is dropped.
+#[derive(Debug, Default)]
+pub struct Lists {
+    /// Those that trusted keys have signed, in order of their numbers.
+    pub verified: Vec<Verified<Pruned>>,
+    /// Those that they have not.
+    pub refused: Vec<(Sequence, VerifyError)>,
+}
+
+impl Lists {
+    /// Reads them.
+    pub fn read(store: &dyn Fetch, trusted: &TrustedKeys) -> Result<Self, StoreError> {
+        let mut found = Documents::default();
+        store.list(PRUNED, &mut |object| match Key::parse(&object.name) {
+            Some(Key::Pruned(number)) => drop(found.numbers.insert(number)),
+            Some(Key::PrunedSignature {
+                number,
+                list,
+                signer,
+            }) => found.sign(number, list, signer),
+            _ => {}
+        })?;
+        let mut lists = Self::default();
+        for number in &found.numbers {
+            let Some(signed) = found.open(store, *number, pruned_signature)? else {
+                continue;
             };
-            if store.get(&key, limits::SIGNATURE_SIZE, &mut bytes)? {
-                signatures.push(FoundSignature {
-                    manifest,
-                    signer,
-                    bytes,
-                });
+            match signed.verify(trusted) {
+                Ok(list) => lists.verified.push(list),
+                Err(error) => lists.refused.push((*number, error)),
             }
         }
-        Ok(Some(Signed::new(sequence, payload, signatures)))
+        Ok(lists)
+    }
+
+    /// The number of the next one.
+    pub fn next_number(&self) -> Sequence {
+        let verified = self.verified.iter().map(|list| list.number);
+        let refused = self.refused.iter().map(|(number, _)| *number);
+        let newest = verified.chain(refused).max();
+        newest.map_or(Sequence::FIRST, Sequence::next)
+    }
+
+    /// Tells of those that count for nothing.
+    pub fn warn(&self) {
+        for (number, error) in &self.refused {
+            tracing::warn!(list = %number, error = %chain(error), "a list of what is dropped does not count");
+        }
     }
 }
 
 /// The chunks that lie in a store, with their sizes.
 pub fn chunks(store: &dyn Fetch) -> Result<BTreeMap<Digest, u64>, StoreError> {
+    let found = dated_chunks(store)?.into_iter();
+    Ok(found.map(|(digest, (size, _))| (digest, size)).collect())
+}
+
+/// The same, with the time at which each was written, by the store's own clock.
+pub fn dated_chunks(store: &dyn Fetch) -> Result<BTreeMap<Digest, (u64, Timestamp)>, StoreError> {
     let mut found = BTreeMap::new();
     store.list(CHUNKS, &mut |object| {
         if let Some(Key::Chunk(digest)) = Key::parse(&object.name) {
-            found.insert(digest, object.size);
+            found.insert(digest, (object.size, object.modified));
         }
     })?;
     Ok(found)

@@ -1,5 +1,6 @@
 //! The door to disk, network and processes. Nothing in the core may name what lies behind it.
 
+pub mod age;
 pub mod checks;
 pub mod clock;
 pub mod config;
@@ -22,4 +23,5 @@ pub mod release_keys;
 #[cfg(feature = "s3")]
 pub mod s3;
 pub mod store;
+pub mod workers;
 pub mod working_dir;

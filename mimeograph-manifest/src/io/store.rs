@@ -1,4 +1,5 @@
-//! Where a stream lies: two narrow traits, split by right. The populator never sees [`Shelve`].
+//! Where a stream lies: three narrow traits, split by right. The populator never sees [`Shelve`]; [`Discard`] is for
+//! retention alone.
 
 use bytes::Bytes;
 
@@ -14,6 +15,8 @@ pub struct Listed {
     pub name: String,
     /// Its size in bytes.
     pub size: u64,
+    /// When it was written, by the store's own clock.
+    pub modified: Timestamp,
 }
 
 /// Reading from a store.
@@ -49,11 +52,22 @@ pub trait Shelve: Fetch {
     /// their name, [`Shelve::replace`] repairs; for a manifest or signature it is a fork.
     fn put(&self, key: &Key, body: Bytes, sha256: &Digest) -> Result<Put, StoreError>;
 
+    /// The same for an object that a listing has shown: it is looked at before anything is sent.
+    fn put_again(&self, key: &Key, body: Bytes, sha256: &Digest) -> Result<Put, StoreError> {
+        self.put(key, body, sha256)
+    }
+
     /// Writes over whatever lies under `key`: the repair of an object whose bytes do not match its name.
     fn replace(&self, key: &Key, body: Bytes, sha256: &Digest) -> Result<(), StoreError>;
 
     /// Whether the store refuses to write over an object (probed under [`Key::Probe`]).
     fn refuses_overwrite(&self) -> Result<bool, StoreError>;
+}
+
+/// Removing from a store.
+pub trait Discard: Fetch {
+    /// Removes an object, for good before this returns. Where there is none, nothing is wrong.
+    fn remove(&self, key: &Key) -> Result<(), StoreError>;
 }
 
 /// A store that can be written to and read from.

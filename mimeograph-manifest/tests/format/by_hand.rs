@@ -115,6 +115,45 @@ fn a_stream_verifies_by_hand_and_fails_after_any_flipped_byte() {
 }
 
 #[test]
+fn a_list_of_what_is_dropped_verifies_by_hand_and_fails_after_any_flipped_byte() {
+    let scratch = Scratch::new("list");
+    let stream = scratch.path().join("stream");
+    let from = committed("lists/valid-of-two-bundles");
+    run(
+        "cp",
+        &["-r".as_ref(), from.as_os_str(), stream.as_os_str()],
+        scratch.path(),
+    );
+    fs::copy(
+        committed("release.pub.pem"),
+        scratch.path().join("release.pub.pem"),
+    )
+    .unwrap();
+    let check = || {
+        let block = block("Verifying a list of what is dropped by hand");
+        try_to_run("sh", &["-eu", "-c", block], &stream)
+    };
+    let (succeeded, output) = check();
+    assert!(succeeded, "{output}");
+    let list = store::read_list(&stream).ok().unwrap();
+    for link in &list.manifests {
+        assert!(output.contains(&format!("bundle {}\n", link.sequence)));
+    }
+    for chunk in &list.chunks {
+        let key = mimeograph_manifest::layout::Key::Chunk(chunk.stored);
+        assert!(output.contains(&format!("{key}\n")), "{key}");
+    }
+    for path in entries(&stream.join("pruned")) {
+        let size = fs::read(&path).unwrap().len();
+        for at in (0..size).step_by(97).chain([size - 1]) {
+            flipped(&path, at, || {
+                assert!(!check().0, "{}, byte {at}", path.display());
+            });
+        }
+    }
+}
+
+#[test]
 fn an_archive_is_put_together_by_hand() {
     let scratch = Scratch::new("together");
     let stream = stream(&scratch);
@@ -186,6 +225,7 @@ fn the_table_of_limits_is_the_codes() {
         .collect();
     let constants = [
         ("MANIFEST_SIZE", limits::MANIFEST_SIZE),
+        ("PRUNED_SIZE", limits::PRUNED_SIZE),
         ("SIGNATURE_SIZE", limits::SIGNATURE_SIZE),
         ("SIGNATURES", limits::SIGNATURES as u64),
         ("CHUNK_SIZE", limits::CHUNK_SIZE),

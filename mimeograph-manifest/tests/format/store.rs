@@ -15,6 +15,7 @@ use mimeograph_manifest::key::{PublicKey, TrustedKeys};
 use mimeograph_manifest::layout::Key;
 use mimeograph_manifest::manifest::{File, Manifest, Role};
 use mimeograph_manifest::name::Sequence;
+use mimeograph_manifest::pruned::Pruned;
 use mimeograph_manifest::signed::{FoundSignature, Signed, Verified};
 
 use super::{committed, entries};
@@ -58,13 +59,35 @@ pub(crate) fn read(store: &Path) -> Result<Read, ErrorId> {
         let of_it =
             |(n, found): &(Sequence, FoundSignature)| (*n == sequence).then(|| found.clone());
         let found = signatures.iter().filter_map(of_it).collect();
-        let bundle = Signed::new(sequence, payload, found)
+        let bundle = Signed::<Manifest>::new(sequence, payload, found)
             .verify(&trusted)
             .map_err(|error| error.id())?;
         check_contents(store, &bundle, &mut before)?;
         bundles.push(bundle);
     }
     Ok(Read { bundles, foreign })
+}
+
+/// Reads the one list of what is dropped in a store.
+pub(crate) fn read_list(store: &Path) -> Result<Verified<Pruned>, ErrorId> {
+    let trusted = trusted(store)?;
+    let (mut payload, mut signatures) = (Vec::new(), Vec::new());
+    for path in files(store) {
+        let name = path.strip_prefix(store).unwrap().to_str().unwrap();
+        let bytes = fs::read(&path).unwrap();
+        match Key::parse(name).unwrap() {
+            Key::Pruned(Sequence::FIRST) => payload = bytes,
+            Key::PrunedSignature { list, signer, .. } => signatures.push(FoundSignature {
+                manifest: list,
+                signer,
+                bytes,
+            }),
+            other => panic!("{other}"),
+        }
+    }
+    Signed::<Pruned>::new(Sequence::FIRST, payload, signatures)
+        .verify(&trusted)
+        .map_err(|error| error.id())
 }
 
 /// `trusted/*.pem` and `threshold` beside the store; the release key alone where there are none.

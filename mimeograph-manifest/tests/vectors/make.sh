@@ -6,8 +6,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 export LC_ALL=C
 mkdir -p "${1:?usage: make.sh DIRECTORY}"
 cd "$1"
-rm -rf stores keys chunks
-mkdir stores keys chunks
+rm -rf stores lists keys chunks
+mkdir stores lists keys chunks
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 . "$here/lib.sh"
@@ -18,5 +18,6 @@ cp "$work/release.pub.pem" "$work/second.pub.pem" .
 . "$here/make-signatures.sh"
 . "$here/make-manifests.sh"
 . "$here/make-contents.sh"
+. "$here/make-lists.sh"
 . "$here/make-chunks.sh"
 . "$here/make-keys.sh"

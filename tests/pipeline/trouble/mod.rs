@@ -7,9 +7,13 @@ mod generations;
 mod origin;
 mod outcomes;
 mod resume;
+mod retention;
 mod signals;
 mod state;
+mod store;
 mod traps;
+mod upkeep;
+mod writers;
 
 use std::fs;
 

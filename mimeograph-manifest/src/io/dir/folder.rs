@@ -14,7 +14,11 @@ use crate::io::{disk, failpoint};
 /// What lies under a name in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
-    File(u64),
+    File {
+        size: u64,
+        /// In seconds since 1970.
+        modified: i64,
+    },
     Folder,
     /// A link, a device, a pipe: never opened.
     Other,
@@ -73,7 +77,10 @@ impl Folder {
             Err(error) => return Err(error.into()),
         };
         Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Entry::File(u64::try_from(stat.st_size).unwrap_or(0)),
+            FileType::RegularFile => Entry::File {
+                size: u64::try_from(stat.st_size).unwrap_or(0),
+                modified: stat.st_mtime,
+            },
             FileType::Directory => Entry::Folder,
             _ => Entry::Other,
         }))
@@ -117,6 +124,21 @@ impl Folder {
         };
         found.sort_by_cached_key(sorted_as);
         Ok(found)
+    }
+
+    /// Removes a file, for good; a folder or link under the name stays, and is an error.
+    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+        match self.look(name)? {
+            None => return Ok(()),
+            Some(Entry::File { .. }) => {}
+            Some(_) => return Err(refused(name, "is not a regular file")),
+        }
+        failpoint::reach("store-remove", name)?;
+        match rustix::fs::unlinkat(&self.0, name, AtFlags::empty()) {
+            Ok(()) => self.sync(),
+            Err(Errno::NOENT) => Ok(()), // another was first
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Makes the names in this folder durable.

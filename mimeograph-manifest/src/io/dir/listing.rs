@@ -6,6 +6,7 @@ use super::folder::{Entry, Folder};
 use crate::io::store::Listed;
 use crate::layout::Key;
 use crate::limits;
+use crate::time::Timestamp;
 
 /// A listing under way.
 pub(super) struct Listing<'a> {
@@ -28,8 +29,8 @@ impl<'a> Listing<'a> {
         for (name, entry) in folder.names(limits::OBJECTS)? {
             let path = format!("{at}{name}");
             match entry {
-                Entry::File(_) if is_folder_of_ours(&path) => return Err(misplaced(&path)),
-                Entry::File(size) => self.found(path, size)?,
+                Entry::File { .. } if is_folder_of_ours(&path) => return Err(misplaced(&path)),
+                Entry::File { size, modified } => self.found(path, size, modified)?,
                 Entry::Folder if is_folder_of_ours(&path) => {
                     let below = format!("{path}/");
                     if !below.starts_with(self.prefix) && !self.prefix.starts_with(&below) {
@@ -42,14 +43,14 @@ impl<'a> Listing<'a> {
                 _ if Key::parse(&path).is_some() || is_folder_of_ours(&path) => {
                     return Err(misplaced(&path));
                 }
-                Entry::Folder => self.found(format!("{path}/"), 0)?,
-                Entry::Other => self.found(path, 0)?,
+                Entry::Folder => self.found(format!("{path}/"), 0, 0)?,
+                Entry::Other => self.found(path, 0, 0)?,
             }
         }
         Ok(())
     }
 
-    fn found(&mut self, name: String, size: u64) -> io::Result<()> {
+    fn found(&mut self, name: String, size: u64, modified: i64) -> io::Result<()> {
         if name.starts_with(self.prefix) {
             self.count += 1;
             if self.count > limits::OBJECTS {
@@ -58,7 +59,11 @@ impl<'a> Listing<'a> {
                     limits::OBJECTS
                 )));
             }
-            (self.each)(Listed { name, size });
+            (self.each)(Listed {
+                name,
+                size,
+                modified: Timestamp::from_unix(modified),
+            });
         }
         Ok(())
     }
@@ -93,6 +98,7 @@ mod tests {
             Key::signature(Sequence::FIRST, &digest, &digest),
             Key::Chunk(digest),
             Key::Pruned(Sequence::FIRST),
+            Key::pruned_signature(Sequence::FIRST, &digest, &digest),
             Key::Probe,
         ] {
             let name = key.to_string();

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use self::folder::{Folder, Named};
 use self::listing::Listing;
 use super::disk;
-use super::store::{Fetch, Listed, Put, Shelve, StoreError};
+use super::store::{Discard, Fetch, Listed, Put, Shelve, StoreError};
 use crate::digest::Digest;
 use crate::layout::Key;
 use crate::time::Timestamp;
@@ -157,6 +157,18 @@ impl Shelve for DirStore {
     /// It does: the rename sees to it.
     fn refuses_overwrite(&self) -> Result<bool, StoreError> {
         Ok(true)
+    }
+}
+
+impl Discard for DirStore {
+    fn remove(&self, key: &Key) -> Result<(), StoreError> {
+        let name = key.to_string();
+        let (folders, file) = split(&name);
+        let remove = || match self.enter(folders)? {
+            Some(folder) => folder.remove(file),
+            None => Ok(()),
+        };
+        remove().map_err(self.failed("remove", key))
     }
 }
 

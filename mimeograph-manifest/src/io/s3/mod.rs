@@ -7,6 +7,7 @@
 
 mod ask;
 mod client;
+mod discard;
 mod failure;
 mod write;
 
@@ -114,6 +115,11 @@ impl S3Store {
                         .size()
                         .and_then(|size| size.try_into().ok())
                         .unwrap_or(0),
+                    modified: Timestamp::from_unix(
+                        object
+                            .last_modified()
+                            .map_or(0, aws_sdk_s3::primitives::DateTime::secs),
+                    ),
                 });
             }
             if page.is_truncated() != Some(true) {

@@ -59,6 +59,14 @@ impl Shelve for S3Store {
         })
     }
 
+    fn put_again(&self, key: &Key, body: Bytes, sha256: &Digest) -> Result<Put, StoreError> {
+        match self.runtime.block_on(self.compare(key, &body, sha256))? {
+            There::Same => Ok(Put::AlreadyThere),
+            There::Other => Err(self.occupied(key)),
+            There::Nothing => self.put(key, body, sha256),
+        }
+    }
+
     fn replace(&self, key: &Key, body: Bytes, sha256: &Digest) -> Result<(), StoreError> {
         let replace = self.put_once("replace", key, &body, sha256, false);
         self.runtime.block_on(replace).map(|_| ())

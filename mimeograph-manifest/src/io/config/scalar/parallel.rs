@@ -18,6 +18,16 @@ pub enum Parallel {
 /// Each takes a buffer of a chunk's size; more than this only takes memory.
 const MOST: usize = 64;
 
+impl Parallel {
+    /// The number.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Auto => 4,
+            Self::Fixed(count) => count.get(),
+        }
+    }
+}
+
 impl FromStr for Parallel {
     type Err = Mistake;
 

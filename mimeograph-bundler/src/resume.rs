@@ -1,0 +1,227 @@
+//! What the last run left, finished before `oc-mirror` may start again; what can no longer be finished is dropped, and
+//! mirrored anew.
+
+use mimeograph_manifest::failure::{ErrorId, Exit, Failure};
+use mimeograph_manifest::imageset::ImageSet;
+use mimeograph_manifest::io::config::Upkeep;
+use mimeograph_manifest::io::disk;
+use mimeograph_manifest::limits;
+use mimeograph_manifest::manifest::{Kind, Link, Manifest};
+use mimeograph_manifest::name::Sequence;
+use mimeograph_manifest::pruned::Dropped;
+
+use crate::bundle::{Freight, Run};
+use crate::head::Published;
+use crate::inspect::{self, Candidate};
+use crate::journal::{Journal, Mirrored, Stage};
+use crate::mend::{Local, mend, unlisted};
+use crate::seal::{Outbound, SealError};
+use crate::{kept, outbox, restore};
+
+impl Run<'_> {
+    /// A bundle that was signed and perhaps published: exactly its bytes are published, once its chunks are all there.
+    pub(crate) fn finish_sealed(&self, journal: &mut Journal) -> Result<(), Failure> {
+        let Some(outbound) = Outbound::of(journal)? else {
+            return Ok(());
+        };
+        let sequence = outbound.link.sequence;
+        tracing::info!("the last run was stopped while publishing: its bundle is published first");
+        let is_whole = self.has_chunks(&outbound)?;
+        if !is_whole && !outbound.is_published(self.store)? {
+            tracing::warn!(%sequence, "chunks of it are lost for good: it is dropped, and all is mirrored anew");
+            return self.drop_run(journal, sequence);
+        }
+        match self.publish(journal, outbound) {
+            Err(failure) if is_taken(&failure) => {
+                tracing::warn!("{failure}");
+                Ok(())
+            }
+            Ok(()) if !is_whole => {
+                tracing::warn!(%sequence, "chunks of it are lost for good, and it is published: the next bundle will be a full one");
+                journal.content = None;
+                Ok(journal.write(&self.metadata)?)
+            }
+            done => done,
+        }
+    }
+
+    /// Whether all its chunks are in the store, those that local files still hold being sent again.
+    fn has_chunks(&self, outbound: &Outbound) -> Result<bool, Failure> {
+        if self.upkeep() == Upkeep::Drained {
+            return Ok(true);
+        }
+        let missing = unlisted(self.store, &outbound.manifest)?;
+        if missing.is_empty() {
+            return Ok(true);
+        }
+        let lost = mend(
+            self.store,
+            &outbound.manifest,
+            missing,
+            &self.local(outbound),
+        )?;
+        Ok(lost.is_empty())
+    }
+
+    /// Signature and manifest, then all that depends on their being there.
+    pub(crate) fn publish(&self, journal: &mut Journal, outbound: Outbound) -> Result<(), Failure> {
+        let (link, local) = (outbound.link, self.local(&outbound));
+        self.hold_against_lists(&outbound.manifest, &local)?;
+        if let Err(error) = outbound.publish(self.store) {
+            if let SealError::Taken(sequence) = error {
+                self.drop_run(journal, sequence)?;
+            }
+            return Err(error.into());
+        }
+        // Once more: retention may have looked just before there was a manifest that names them.
+        self.hold_against_lists(&outbound.manifest, &local)?;
+        if outbound.manifest.kind == Kind::Heartbeat {
+            self.outbox.clear()?;
+        } else {
+            self.outbox.set_aside(link)?;
+        }
+        outbound.close(journal, &self.metadata)
+    }
+
+    fn hold_against_lists(&self, bundle: &Manifest, local: &Local<'_>) -> Result<(), Failure> {
+        let dropped = Published::read_dropped(self.store, &self.ours, &bundle.stream)?;
+        self.mend_dropped(bundle, &dropped, local)
+    }
+
+    /// Retention on another host may have removed what we took for held when we made our last bundle.
+    pub(crate) fn look_after_last(&self, published: &Published) -> Result<(), Failure> {
+        let Some(link) = self.outbox.sent() else {
+            return Ok(());
+        };
+        match published.bundle(link.sequence) {
+            Some(last) if last.link() == link => {
+                let local = self.local_of(link);
+                self.mend_dropped(last, &published.dropped, &local)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends again what is missing of a bundle, where lists name chunks of it.
+    fn mend_dropped(
+        &self,
+        bundle: &Manifest,
+        dropped: &Dropped,
+        local: &Local<'_>,
+    ) -> Result<(), Failure> {
+        let mut chunks = bundle.chunks();
+        let is_named = chunks.any(|chunk| dropped.since(&chunk.stored).is_some());
+        if !is_named || self.upkeep() == Upkeep::Drained {
+            return Ok(());
+        }
+        let missing = unlisted(self.store, bundle)?;
+        let lost = mend(self.store, bundle, missing, local)?;
+        if let Some(chunk) = lost.first() {
+            tracing::warn!(
+                sequence = %bundle.sequence, count = lost.len(), first = %chunk,
+                "chunks of this bundle are missing from the store, and are not here: `check-store` names them"
+            );
+        }
+        Ok(())
+    }
+
+    fn local(&self, outbound: &Outbound) -> Local<'_> {
+        self.local_of(outbound.link)
+    }
+
+    fn local_of(&self, link: Link) -> Local<'_> {
+        Local {
+            folder: self.outbox.folder_of(link),
+            config: self.request.config,
+        }
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        self.request.config.upkeep
+    }
+
+    /// Archives that wait are shipped, unless another bundler has published since, or they are no longer whole.
+    pub(crate) fn finish_mirrored(
+        &self,
+        journal: &mut Journal,
+        published: &Published,
+    ) -> Result<(), Failure> {
+        let Stage::Mirrored(mirrored) = journal.stage.clone() else {
+            return Ok(());
+        };
+        let sequence = journal.next_sequence();
+        if mirrored.newest != published.newest_content() {
+            tracing::warn!(
+                "another bundler has published since the last run mirrored: what it mirrored is dropped, and mirrored anew"
+            );
+            return self.drop_run(journal, sequence);
+        }
+        tracing::info!("the last run mirrored but did not publish: its archives are shipped first");
+        if let Some(link) = mirrored.based_on {
+            // What is kept of the chain may be another bundler's, or damaged.
+            restore::chain_of(self.store, published, &self.metadata, link.sequence)?;
+        }
+        let read = self
+            .front()
+            .stage("inspect", || self.read_outbox(&mirrored, published));
+        match read {
+            Ok(freight) => self.ship(journal, published, mirrored, freight).map(drop),
+            Err(failure) if is_verdict(&failure) => {
+                tracing::warn!(
+                    "what the last run left cannot be shipped, and is mirrored anew: {failure}"
+                );
+                self.drop_run(journal, sequence)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Nothing of them is believed, all is read again.
+    fn read_outbox(&self, mirrored: &Mirrored, published: &Published) -> Result<Freight, Failure> {
+        let generation = mirrored.producer.generation;
+        let archives = self.outbox.archives(generation)?;
+        let bytes = disk::read_bounded(&self.outbox.imageset(), limits::IMAGESET_SIZE)?;
+        let imageset = ImageSet::parse(&bytes)?;
+        let earlier = self
+            .earlier(mirrored.based_on.map(|link| link.sequence), published)?
+            .unwrap_or_default();
+        let inspected = inspect::inspect(Candidate {
+            contents: outbox::read(&archives, generation, &|_| ())?,
+            archives: &archives,
+            imageset: &imageset,
+            mirrored,
+            release_keys: &self.release_keys,
+            before: &earlier,
+        })?;
+        Ok(Freight {
+            inspected,
+            imageset,
+            record: self.outbox.record()?,
+        })
+    }
+
+    /// Drops what was made for a number: archives, and what is kept of it. `oc-mirror`'s record is set back before it runs
+    /// again, so it writes anew what it thinks it has shipped.
+    pub(crate) fn drop_run(
+        &self,
+        journal: &mut Journal,
+        sequence: Sequence,
+    ) -> Result<(), Failure> {
+        kept::forget(&self.metadata, sequence)?;
+        self.outbox.clear()?;
+        journal.stage = Stage::Idle;
+        Ok(journal.write(&self.metadata)?)
+    }
+}
+
+/// Whether another bundler was first.
+pub(crate) fn is_taken(failure: &Failure) -> bool {
+    let error = failure.as_error().downcast_ref::<SealError>();
+    matches!(error, Some(SealError::Taken(_)))
+}
+
+/// Whether it says that archives are not what they must be: mirrored anew, they may be.
+fn is_verdict(failure: &Failure) -> bool {
+    let id = failure.id();
+    id == ErrorId::ImagesetUnsatisfied || matches!(id.exit(), Exit::Damaged | Exit::MissingInput)
+}
