@@ -51,10 +51,6 @@ pub(crate) fn all() -> Vec<Scenario> {
         on("heartbeat", Side::Connected, &["run"], |gap| {
             publish(gap, 2)
         }),
-        on("full again", Side::Connected, &["run", "--full"], |gap| {
-            publish(gap, 2);
-            ask_for(gap, 3);
-        }),
         on(
             "since",
             Side::Connected,

@@ -26,7 +26,7 @@ const AT_ONCE: u64 = 6;
 fn whatever_happens_to_a_stream_no_image_that_was_promised_is_missing() {
     let (cases, seed) = match Form::asked_for() {
         Form::Short => (1, 1),
-        Form::Full | Form::FullOf(_) => (25, u64::from(std::process::id())),
+        Form::Full | Form::FullOf(_) => (12, u64::from(std::process::id())),
     };
     let stepped = AtomicU64::new(0);
     std::thread::scope(|scope| {
