@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::ScopedJoinHandle;
 
 /// How many of the cases are run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub(crate) fn gather<T: Send, R: Send>(all: Vec<T>, work: impl Fn(T) -> R + Sync
             .into_iter()
             .map(|one| scope.spawn(|| work(one)))
             .collect();
-        let results = workers.into_iter().map(|worker| worker.join());
+        let results = workers.into_iter().map(ScopedJoinHandle::join);
         results
             .map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
