@@ -117,13 +117,13 @@ fn bundles(gap: &Gap, store: &dyn Fetch) -> Result<Vec<Bundle>, String> {
         {
             return Err(format!("bundle {} does not follow", manifest.sequence));
         }
-        let required = |link| {
+        let place_of = |link| {
             links
                 .iter()
                 .find(|(known, _)| *known == link)
                 .map(|(_, place)| *place)
         };
-        let requires = manifest.requires.map(required);
+        let requires = manifest.requires.map(place_of);
         if requires == Some(None) {
             return Err(format!("bundle {} requires nothing", manifest.sequence));
         }
@@ -206,10 +206,9 @@ fn kept(gap: &Gap) -> Result<BTreeMap<String, Option<Digest>>, String> {
         let name = path.strip_prefix(&side).unwrap_or(&path);
         let name = name.strip_prefix("metadata").unwrap_or(name);
         let of_its_own = ["lock", "state.json", "state-copy"].map(Path::new);
-        let digest = match name.starts_with("resources") || of_its_own.contains(&name) {
-            true => None,
-            false => Some(Digest::of(&fs::read(&path).map_err(text)?)),
-        };
+        let is_compared = !name.starts_with("resources") && !of_its_own.contains(&name);
+        let bytes = is_compared.then(|| fs::read(&path)).transpose();
+        let digest = bytes.map_err(text)?.map(|bytes| Digest::of(&bytes));
         kept.insert(name.display().to_string(), digest);
     }
     Ok(kept)

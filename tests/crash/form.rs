@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::ScopedJoinHandle;
 
 /// How many of the cases are run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,17 +36,17 @@ impl Form {
         }
     }
 
-    /// All of `cases`, or `few` of them: spread over all, and always the last.
-    pub(crate) fn choose<T>(&self, mut cases: Vec<T>, few: usize) -> Vec<T> {
-        if *self != Self::Short || cases.len() <= few {
+    /// All of `cases`, or `few` of them: the middle one of each of as many parts.
+    pub(crate) fn choose<T>(&self, cases: Vec<T>, few: usize) -> Vec<T> {
+        let all = cases.len();
+        if *self != Self::Short || all <= few {
             return cases;
         }
-        let (all, mut number) = (cases.len(), 0);
-        cases.retain(|_| {
-            number += 1;
-            number * few / all > (number - 1) * few / all
-        });
-        cases
+        let middle = |part: usize| (2 * part + 1) * all / (2 * few);
+        let chosen: Vec<usize> = (0..few).map(middle).collect();
+        let cases = cases.into_iter().enumerate();
+        let is_chosen = |(place, case)| chosen.contains(&place).then_some(case);
+        cases.filter_map(is_chosen).collect()
     }
 }
 
@@ -56,7 +57,7 @@ pub(crate) fn gather<T: Send, R: Send>(all: Vec<T>, work: impl Fn(T) -> R + Sync
             .into_iter()
             .map(|one| scope.spawn(|| work(one)))
             .collect();
-        let results = workers.into_iter().map(|worker| worker.join());
+        let results = workers.into_iter().map(ScopedJoinHandle::join);
         results
             .map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()

@@ -142,7 +142,9 @@ fn a_v1_run_that_is_killed_is_taken_up_by_the_next_one() {
         done(&run(gap, Side::Connected, &["run"]))?;
         arrives(gap, 3).map_err(|why| format!("{side:?}, killed at {number}: {why}"))
     });
-    cases.into_iter().for_each(|(_, _, gap)| drop_copy(gap));
+    for (_, _, gap) in cases {
+        drop_copy(gap);
+    }
 }
 
 /// How many points an undisturbed run reaches.
