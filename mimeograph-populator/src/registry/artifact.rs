@@ -272,11 +272,17 @@ fn tar_of(name: &str, bytes: &[u8]) -> Vec<u8> {
 fn first_file(layer: &[u8]) -> io::Result<Vec<u8>> {
     let mut archive = tar::Archive::new(layer);
     let mut bytes = Vec::new();
-    match archive.entries()?.next() {
-        Some(entry) => entry?.read_to_end(&mut bytes)?,
-        None => return Err(io::ErrorKind::UnexpectedEof.into()),
+    let Some(entry) = archive.entries()?.next() else {
+        return Err(io::ErrorKind::UnexpectedEof.into());
     };
-    Ok(bytes)
+    let mut entry = entry?;
+    entry.read_to_end(&mut bytes)?;
+    // The reader ends early without a word where the bytes do.
+    if bytes.len() as u64 == entry.size() {
+        Ok(bytes)
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
 }
 
 /// Takes so many bytes and no more.

@@ -316,9 +316,8 @@ impl Check<'_> {
 
     fn peer(&self, field: &Field, raw: RawPeer) -> Result<Peer, ConfigError> {
         let missing = |name: &str, remedy| {
-            let field = field.key(name);
-            let message = format!("`{field}` is missing");
-            self.source.wrong(&field, message, remedy)
+            let message = format!("`{}` is missing", field.key(name));
+            self.source.wrong(field, message, remedy)
         };
         let Some(Scalar(stream)) = raw.stream else {
             return Err(missing(
