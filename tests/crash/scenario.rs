@@ -4,10 +4,10 @@ use std::fs;
 
 use mimeograph_manifest::io::dir::DirStore;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_tests::gap::Gap;
+use mimeograph_tests::gap::{Gap, copy_folder};
 use mimeograph_tests::s3::S3Server;
 
-use crate::end::{End, mark};
+use crate::end::{End, all_is_named, mark};
 use crate::ground::{Ground, Side, ask_for, command, done, run};
 
 /// A run.
@@ -68,6 +68,22 @@ pub(crate) fn all() -> Vec<Scenario> {
             fs::remove_dir_all(gap.path("connected")).unwrap();
             ask_for(gap, 4);
         }),
+        on(
+            "prune",
+            Side::Connected,
+            PRUNE,
+            two_full,
+        ),
+        on(
+            "repair",
+            Side::Connected,
+            &["check-store", "--repair"],
+            |gap| {
+                publish(gap, 2);
+                fs::remove_dir_all(gap.path("store/chunks")).unwrap();
+            },
+        ),
+        over(Store::S3, "prune over S3", Side::Connected, PRUNE, two_full),
         over(Store::S3, "full over S3", Side::Connected, &["run"], |_| ()),
         over(
             Store::S3,
@@ -87,6 +103,16 @@ pub(crate) fn all() -> Vec<Scenario> {
             populate(gap);
             publish(gap, 3);
         }),
+        on("prune far", Side::Disconnected, &["prune"], |gap| {
+            two_full(gap);
+            populate(gap);
+            let aside = gap.path("aside");
+            copy_folder(&gap.path("store/chunks"), &aside).unwrap();
+            done(&run(gap, Side::Connected, PRUNE)).unwrap();
+            // What was dropped there is still here.
+            fs::remove_dir_all(gap.path("store/chunks")).unwrap();
+            fs::rename(aside, gap.path("store/chunks")).unwrap();
+        }),
         on("catch up", Side::Disconnected, &["run"], |gap| {
             publish(gap, 2);
             populate(gap);
@@ -101,6 +127,17 @@ pub(crate) fn all() -> Vec<Scenario> {
 pub(crate) fn named(name: &str) -> Scenario {
     let found = all().into_iter().find(|scenario| scenario.name == name);
     found.unwrap_or_else(|| panic!("no scenario `{name}`"))
+}
+
+const PRUNE: &[&str] = &["prune", "--keep-full", "1"];
+
+/// Two full bundles, each with a delta.
+fn two_full(gap: &Gap) {
+    publish(gap, 2);
+    publish(gap, 3);
+    ask_for(gap, 4);
+    done(&run(gap, Side::Connected, &["run", "--full"])).unwrap();
+    publish(gap, 5);
 }
 
 fn publish(gap: &Gap, images: u8) {
@@ -159,7 +196,7 @@ impl Laid {
                 objects.join(place(&gap)),
             );
             if from.exists() {
-                mimeograph_tests::gap::copy_folder(&from, &to).unwrap();
+                copy_folder(&from, &to).unwrap();
             }
             for side in ["connected.yaml", "disconnected.yaml"] {
                 let text = fs::read_to_string(gap.path(side)).unwrap();
@@ -191,6 +228,9 @@ impl Laid {
     /// What comes after the run, and where that ends: what the connected side published is built on, and all of it
     /// verifies.
     pub(crate) fn end(&self, gap: &Gap) -> Result<End, String> {
+        if self.scenario.name.starts_with("prune") {
+            all_is_named(gap, &*self.store(gap))?;
+        }
         if self.scenario.side == Side::Connected {
             ask_for(gap, 6);
             done(&run(gap, Side::Connected, &["run"]))?;
