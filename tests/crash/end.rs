@@ -260,7 +260,10 @@ pub(crate) fn all_is_named(gap: &Gap, store: &dyn Fetch) -> Result<(), String> {
     if lying.is_subset(&named) {
         return Ok(());
     }
-    Err(format!("{} chunks are left", lying.difference(&named).count()))
+    Err(format!(
+        "{} chunks are left",
+        lying.difference(&named).count()
+    ))
 }
 
 /// What is there has the name that belongs to it: no half of a file bears one that counts.

@@ -68,12 +68,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             fs::remove_dir_all(gap.path("connected")).unwrap();
             ask_for(gap, 4);
         }),
-        on(
-            "prune",
-            Side::Connected,
-            PRUNE,
-            two_full,
-        ),
+        on("prune", Side::Connected, PRUNE, two_full),
         on(
             "repair",
             Side::Connected,
