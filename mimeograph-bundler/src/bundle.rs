@@ -327,7 +327,7 @@ impl Run<'_> {
         let content = Named::of(&inventory.wish);
         self.refuse_if_taken(journal)?;
         let last = last_with_content(published, &mirrored);
-        let is_heartbeat = match last {
+        let is_heartbeat = match last.filter(|_| self.request.sending == Sending::Missing) {
             Some(last) => is_unchanged(&self.metadata, last, &inventory, &watched, &files)?,
             None => false,
         };
@@ -414,7 +414,7 @@ impl Run<'_> {
     }
 
     /// What is published; where the store may have been emptied, also by what is kept here.
-    fn published(&self) -> Result<Published, Failure> {
+    pub(crate) fn published(&self) -> Result<Published, Failure> {
         self.front().stage("list", || match self.absence() {
             Upkeep::Kept => Published::read(self.store, &self.ours),
             Upkeep::Drained => Published::read_with_kept(self.store, &self.ours, &self.metadata),
@@ -430,7 +430,7 @@ impl Run<'_> {
     }
 
     /// Whether the store may lack what we published.
-    fn absence(&self) -> Upkeep {
+    pub(crate) fn absence(&self) -> Upkeep {
         match self.request.sending {
             Sending::All => Upkeep::Drained,
             Sending::Missing => self.request.config.upkeep,

@@ -18,7 +18,7 @@ use mimeograph_manifest::io::store::{Fetch, Shelve};
 use mimeograph_manifest::io::workers;
 use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::layout::Key;
-use mimeograph_manifest::manifest::Manifest;
+use mimeograph_manifest::manifest::{Link, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::pruned::Dropped;
 use mimeograph_manifest::signed::Verified;
@@ -148,17 +148,8 @@ impl Looked {
 
     /// Every manifest that another names, or that we published last, must be there, but for those that are dropped.
     fn follow_links(&mut self, request: &Request<'_>, listing: &Listing) -> Result<(), Failure> {
-        let journal = Journal::read(&request.config.artefacts.metadata_dir)?;
-        let head = journal.and_then(|journal| Some(journal.head?.link));
-        let named = self.bundles.iter().flat_map(|bundle| {
-            let links = bundle.previous.into_iter().chain(bundle.requires);
-            links.map(|link| (link, Some(bundle.sequence)))
-        });
-        let named: BTreeMap<_, _> = named
-            .chain(head.map(|link| (link, None)))
-            .map(|(link, by)| (link.sequence, (link, by)))
-            .collect();
-        for (sequence, (link, by)) in named {
+        for (link, by) in self.named(request)? {
+            let sequence = link.sequence;
             let there = self.bundles.iter().find(|one| one.sequence == sequence);
             let says = match there {
                 Some(there) if there.link() != link => "is not the one that was published",
@@ -173,6 +164,20 @@ impl Looked {
             self.problem(Key::Manifest(sequence), by, says.to_owned());
         }
         Ok(())
+    }
+
+    /// The bundles that must be there, each once, and who says so; none: our own journal.
+    fn named(&self, request: &Request<'_>) -> Result<Vec<(Link, Option<Sequence>)>, Failure> {
+        let journal = Journal::read(&request.config.artefacts.metadata_dir)?;
+        let head = journal.and_then(|journal| Some(journal.head?.link));
+        let links = self.bundles.iter().flat_map(|bundle| {
+            let links = bundle.previous.into_iter().chain(bundle.requires);
+            links.map(|link| (link, Some(bundle.sequence)))
+        });
+        let mut named: Vec<_> = links.chain(head.map(|link| (link, None))).collect();
+        named.sort_by_key(|(link, _)| (link.sequence, link.sha256));
+        named.dedup_by_key(|(link, _)| *link);
+        Ok(named)
     }
 
     fn look_at_chunks(&mut self, request: &Request<'_>, store: &dyn Fetch) -> Result<(), Failure> {
@@ -228,7 +233,8 @@ impl Looked {
         });
     }
 
-    /// Puts back manifests that are kept here, after their signatures. Returns what they were.
+    /// Puts back manifests that are kept here, after their signatures. Returns what they were. One that is signed in the
+    /// store stays, whoever published it; and none is put where others name another.
     fn mend_papers(
         self,
         request: &Request<'_>,
@@ -236,12 +242,18 @@ impl Looked {
     ) -> Result<Vec<Problem>, Failure> {
         let metadata = &request.config.artefacts.metadata_dir;
         let kept = Published::read(&DirStore::open(metadata)?, &request.ours)?;
+        let named = self.named(request)?;
         let mut mended = Vec::new();
         for mut problem in self.problems {
             let Key::Manifest(sequence) = problem.key else {
                 continue;
             };
-            let Some(bundle) = kept.bundle(sequence) else {
+            let is_signed = self.bundles.iter().any(|one| one.sequence == sequence);
+            let is_other = |link: &Link, bundle: &Link| link.sequence == sequence && link != bundle;
+            let kept = kept.bundle(sequence).filter(|bundle| {
+                !is_signed && !named.iter().any(|(link, _)| is_other(link, &bundle.link()))
+            });
+            let Some(bundle) = kept else {
                 continue;
             };
             for found in bundle.signatures() {

@@ -244,7 +244,7 @@ impl RunArguments {
 impl PruneArguments {
     fn run(&self, front: &Front) -> Result<Report, Failure> {
         let config = front.config()?;
-        let _lock = lock(&config)?;
+        let _lock = (!self.dry_run).then(|| lock(&config)).transpose()?;
         let request = prune::Request {
             config: &config,
             front,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
+use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
 use mimeograph_manifest::io::config::Upkeep;
 use mimeograph_manifest::io::dir::DirStore;
 use mimeograph_manifest::io::listing::{self, Listing, Lists};
@@ -95,36 +95,7 @@ impl Published {
     /// Reads and verifies what is published. Foreign or damaged ones below the head are passed over with a
     /// warning: they cannot be built on, and the far side refuses them by itself.
     pub fn read(store: &dyn Fetch, ours: &TrustedKeys) -> Result<Self, Failure> {
-        let listing = Listing::of(store)?;
-        if listing.foreign_count > 0 {
-            tracing::info!(
-                count = listing.foreign_count,
-                first = listing.foreign.join(", "),
-                "objects beside the manifests that are not ours: left alone"
-            );
-        }
-        let mut bundles = Vec::new();
-        for sequence in listing.sequences() {
-            let Some(signed) = listing.open(store, sequence)? else {
-                continue;
-            };
-            match signed.verify(ours) {
-                Ok(verified) => bundles.push(verified),
-                Err(source) if Some(sequence) == listing.newest() => {
-                    return Err(HeadError::Foreign { sequence, source }.into());
-                }
-                Err(error) => {
-                    tracing::warn!(%sequence, error = %mimeograph_manifest::failure::chain(&error), "a bundle is passed over");
-                }
-            }
-        }
-        let stream = bundles.last().map(|head| head.stream.clone());
-        let dropped = match stream {
-            Some(stream) => Self::read_dropped(store, ours, &stream)?,
-            None => Dropped::default(),
-        };
-        bundles.retain(|bundle| !dropped.has_bundle(bundle));
-        Ok(Self { bundles, dropped })
+        Self::but_dropped(verified(store, ours)?, store, ours)
     }
 
     /// The same with the bundles that are only kept here: the store may have been emptied.
@@ -133,20 +104,31 @@ impl Published {
         ours: &TrustedKeys,
         metadata: &Path,
     ) -> Result<Self, Failure> {
-        let mut published = Self::read(store, ours)?;
-        let kept = Self::read(&DirStore::open(metadata)?, ours)?;
-        for bundle in kept.bundles {
-            match published.bundle(bundle.sequence) {
-                Some(there) if there.digest() != bundle.digest() => {
-                    return Err(HeadError::Fork(bundle.sequence).into());
+        let mut bundles = verified(store, ours)?;
+        for kept in verified(&DirStore::open(metadata)?, ours)? {
+            match bundles.iter().find(|one| one.sequence == kept.sequence) {
+                Some(there) if there.digest() != kept.digest() => {
+                    return Err(HeadError::Fork(kept.sequence).into());
                 }
                 Some(_) => {}
-                None if published.dropped.has_bundle(&bundle) => {}
-                None => published.bundles.push(bundle),
+                None => bundles.push(kept),
             }
         }
-        published.bundles.sort_by_key(|bundle| bundle.sequence);
-        Ok(published)
+        bundles.sort_by_key(|bundle| bundle.sequence);
+        Self::but_dropped(bundles, store, ours)
+    }
+
+    fn but_dropped(
+        mut bundles: Vec<Verified<Manifest>>,
+        store: &dyn Fetch,
+        ours: &TrustedKeys,
+    ) -> Result<Self, Failure> {
+        let dropped = match bundles.last() {
+            Some(head) => Self::read_dropped(store, ours, &head.stream)?,
+            None => Dropped::default(),
+        };
+        bundles.retain(|bundle| !dropped.has_bundle(bundle));
+        Ok(Self { bundles, dropped })
     }
 
     /// What retention drops of a stream.
@@ -269,4 +251,32 @@ impl Published {
             .iter()
             .any(|b| b.sequence == ours.sequence && b.digest() != ours.sha256)
     }
+}
+
+/// Every manifest that our keys verify, oldest first.
+fn verified(store: &dyn Fetch, ours: &TrustedKeys) -> Result<Vec<Verified<Manifest>>, Failure> {
+    let listing = Listing::of(store)?;
+    if listing.foreign_count > 0 {
+        tracing::info!(
+            count = listing.foreign_count,
+            first = listing.foreign.join(", "),
+            "objects beside the manifests that are not ours: left alone"
+        );
+    }
+    let mut bundles = Vec::new();
+    for sequence in listing.sequences() {
+        let Some(signed) = listing.open(store, sequence)? else {
+            continue;
+        };
+        match signed.verify(ours) {
+            Ok(verified) => bundles.push(verified),
+            Err(source) if Some(sequence) == listing.newest() => {
+                return Err(HeadError::Foreign { sequence, source }.into());
+            }
+            Err(error) => {
+                tracing::warn!(%sequence, error = %chain(&error), "a bundle is passed over");
+            }
+        }
+    }
+    Ok(bundles)
 }

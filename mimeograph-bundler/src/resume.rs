@@ -11,7 +11,7 @@ use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::pruned::Dropped;
 
 use crate::bundle::{Freight, Run};
-use crate::head::Published;
+use crate::head::{HeadError, Published};
 use crate::inspect::{self, Candidate};
 use crate::journal::{Journal, Mirrored, Stage};
 use crate::mend::{Local, mend, unlisted};
@@ -25,6 +25,7 @@ impl Run<'_> {
             return Ok(());
         };
         let sequence = outbound.link.sequence;
+        self.refuse_strange_store(&outbound)?;
         tracing::info!("the last run was stopped while publishing: its bundle is published first");
         let is_whole = self.has_chunks(&outbound)?;
         if !is_whole && !outbound.is_published(self.store)? {
@@ -42,6 +43,30 @@ impl Run<'_> {
                 Ok(journal.write(&self.metadata)?)
             }
             done => done,
+        }
+    }
+
+    /// A bundle is published only where the one before it was. The settings may lead to another store by now.
+    fn refuse_strange_store(&self, outbound: &Outbound) -> Result<(), Failure> {
+        let published = self.published()?;
+        let Some(head) = published.head() else {
+            return match outbound.manifest.previous {
+                Some(before) if self.absence() == Upkeep::Kept => {
+                    Err(HeadError::Lost(before.sequence).into())
+                }
+                _ => Ok(()),
+            };
+        };
+        if head.stream != outbound.manifest.stream {
+            let there = head.stream.to_string();
+            let ours = outbound.manifest.stream.to_string();
+            return Err(HeadError::OtherStream { there, ours }.into());
+        }
+        match outbound.manifest.previous {
+            Some(before) if head.sequence < before.sequence && self.absence() == Upkeep::Kept => {
+                Err(HeadError::Lost(before.sequence).into())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -66,7 +91,12 @@ impl Run<'_> {
     /// Signature and manifest, then all that depends on their being there.
     pub(crate) fn publish(&self, journal: &mut Journal, outbound: Outbound) -> Result<(), Failure> {
         let (link, local) = (outbound.link, self.local(&outbound));
-        self.hold_against_lists(&outbound.manifest, &local)?;
+        if !self.hold_against_lists(&outbound.manifest, &local)?
+            && !outbound.is_published(self.store)?
+        {
+            self.drop_run(journal, link.sequence)?;
+            return Err(SealError::Pruned(link.sequence).into());
+        }
         if let Err(error) = outbound.publish(self.store) {
             if let SealError::Taken(sequence) = error {
                 self.drop_run(journal, sequence)?;
@@ -74,16 +104,23 @@ impl Run<'_> {
             return Err(error.into());
         }
         // Once more: retention may have looked just before there was a manifest that names them.
-        self.hold_against_lists(&outbound.manifest, &local)?;
+        let is_whole = self.hold_against_lists(&outbound.manifest, &local)?;
         if outbound.manifest.kind == Kind::Heartbeat {
             self.outbox.clear()?;
         } else {
             self.outbox.set_aside(link)?;
         }
-        outbound.close(journal, &self.metadata)
+        outbound.close(journal, &self.metadata)?;
+        if is_whole {
+            return Ok(());
+        }
+        // Nothing may build on it: the next bundle is a full one.
+        journal.content = None;
+        Ok(journal.write(&self.metadata)?)
     }
 
-    fn hold_against_lists(&self, bundle: &Manifest, local: &Local<'_>) -> Result<(), Failure> {
+    /// Whether all is there that retention on another host may have removed.
+    fn hold_against_lists(&self, bundle: &Manifest, local: &Local<'_>) -> Result<bool, Failure> {
         let dropped = Published::read_dropped(self.store, &self.ours, &bundle.stream)?;
         self.mend_dropped(bundle, &dropped, local)
     }
@@ -97,22 +134,23 @@ impl Run<'_> {
             Some(last) if last.link() == link => {
                 let local = self.local_of(link);
                 self.mend_dropped(last, &published.dropped, &local)
+                    .map(drop)
             }
             _ => Ok(()),
         }
     }
 
-    /// Sends again what is missing of a bundle, where lists name chunks of it.
+    /// Sends again what is missing of a bundle, where lists name chunks of it. `false`: some are lost for good.
     fn mend_dropped(
         &self,
         bundle: &Manifest,
         dropped: &Dropped,
         local: &Local<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let mut chunks = bundle.chunks();
         let is_named = chunks.any(|chunk| dropped.since(&chunk.stored).is_some());
         if !is_named || self.upkeep() == Upkeep::Drained {
-            return Ok(());
+            return Ok(true);
         }
         let missing = unlisted(self.store, bundle)?;
         let lost = mend(self.store, bundle, missing, local)?;
@@ -122,7 +160,7 @@ impl Run<'_> {
                 "chunks of this bundle are missing from the store, and are not here: `check-store` names them"
             );
         }
-        Ok(())
+        Ok(lost.is_empty())
     }
 
     fn local(&self, outbound: &Outbound) -> Local<'_> {

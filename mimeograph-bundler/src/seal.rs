@@ -40,6 +40,11 @@ pub enum SealError {
     /// Another bundler was first.
     #[error("bundle {0} was published by another bundler first: what was made here is dropped")]
     Taken(Sequence),
+    /// What it builds on in the store is going.
+    #[error(
+        "chunks of bundle {0} were dropped by retention meanwhile, and are not here any more: it is not published"
+    )]
+    Pruned(Sequence),
     /// The clock is before what was published.
     #[error("the clock says {now}, but the stream's newest bundle was made at {head}")]
     Behind {
@@ -64,6 +69,7 @@ impl Fault for SealError {
             Self::Manifest { .. } => ErrorId::Bug,
             Self::Publish { source, .. } => source.id(),
             Self::Taken(_) => ErrorId::Fork,
+            Self::Pruned(_) => ErrorId::Incomplete,
             Self::Behind { .. } | Self::Apart { .. } => ErrorId::Clock,
         }
     }
@@ -76,6 +82,7 @@ impl Fault for SealError {
                  publish to a stream"
                     .into(),
             ),
+            Self::Pruned(_) => Some("run again: what it needs is mirrored and sent anew".into()),
             Self::Publish { source, .. } => source.hint(),
             Self::Behind { .. } | Self::Apart { .. } => Some("set the clock (NTP) on this host and run again".into()),
         }

@@ -161,6 +161,11 @@ impl Document {
         Ok(Self { applied, heartbeat })
     }
 
+    /// The number of the bundle, as the document itself says.
+    pub fn sequence(&self) -> Sequence {
+        self.applied.content.sequence
+    }
+
     /// The same with a later heartbeat.
     pub fn with_heartbeat(self, heartbeat: &Verified<Manifest>) -> Result<Self, StateError> {
         let heartbeat = Some(SignedText::of(heartbeat)?);

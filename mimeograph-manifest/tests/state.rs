@@ -186,7 +186,7 @@ fn every_part_is_checked_by_its_own_signature() {
     };
     let document = document(Vec::new());
     let content = changed(&document, |[json, _]| {
-        bump(&mut json["content"]["manifest"])
+        bump(&mut json["content"]["manifest"]);
     });
     assert_eq!(refusal(&content, 1, 1).id(), ErrorId::Untrusted);
     let heartbeat = changed(&document, |[_, heartbeat]| bump(&mut heartbeat["manifest"]));

@@ -74,6 +74,16 @@ pub struct Applied {
 pub(crate) struct HeldUp {
     pub sequence: Sequence,
     pub failure: Failure,
+    pub reached: Reached,
+}
+
+/// How far a bundle came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// It was fetched and verified: nothing of it has reached `oc-mirror`.
+    Verifying,
+    /// It was being loaded.
+    Loading,
 }
 
 /// A load before its turn.
@@ -119,16 +129,24 @@ impl Applier<'_> {
         while let Some(turn) = steps.next_merge() {
             let sequence = turn.manifest().sequence;
             let inventory = self.merge(turn, ledger);
-            steps.merged(inventory.map_err(|failure| HeldUp { sequence, failure })?);
+            let held_up = |failure| HeldUp {
+                sequence,
+                failure,
+                reached: Reached::Verifying,
+            };
+            steps.merged(inventory.map_err(held_up)?);
             merged.push(sequence.number());
         }
-        let held_up = |failure| HeldUp {
+        let turn = steps.load().ok_or(NotMerged).map_err(Failure::from);
+        let loaded = turn.and_then(|turn| self.load(turn, &mut *ledger));
+        let mut applied = loaded.map_err(|failure| HeldUp {
             sequence: last,
             failure,
-        };
-        let turn = steps.load().ok_or(NotMerged).map_err(Failure::from);
-        let loaded = turn.and_then(|turn| self.load(turn, ledger));
-        let mut applied = loaded.map_err(held_up)?;
+            reached: match ledger.loading {
+                Some(link) if link.sequence == last => Reached::Loading,
+                _ => Reached::Verifying,
+            },
+        })?;
         applied.merged = merged;
         Ok(applied)
     }
@@ -146,13 +164,13 @@ impl Applier<'_> {
             taken.blobs,
             taken.bytes
         );
-        Ledger::keep_inventory(self.metadata, manifest.sequence, bundle.inventory_bytes())?;
         // What was applied stays applied; what it builds on counts from now on, not what stood for that.
         let came = ledger.has(Some(manifest.link()));
         let known = ledger.bundles.get(&manifest.sequence).filter(|_| came);
         let fate = known.map_or(Fate::Merged, |known| known.fate);
         ledger.accept(&manifest, fate);
         ledger.write(self.metadata)?;
+        Ledger::keep_inventory(self.metadata, manifest.sequence, bundle.inventory_bytes())?;
         let inventory = bundle.inventory().clone();
         bundle.discard();
         Ok(inventory)
@@ -172,6 +190,8 @@ impl Applier<'_> {
         check_versions(self.config, &preview, &oc_mirror)?;
         let bundle = self.fetch(preview, Purpose::Load)?;
         self.deliver(&bundle, Role::Extra)?;
+        let local_dir = &self.config.mirror.local_dir;
+        deliver::remove_unsigned(&verified, bundle.imageset(), local_dir)?;
         self.deliver(&bundle, Role::Local)?;
         let loader = Loader {
             config: self.config,
@@ -181,9 +201,10 @@ impl Applier<'_> {
             interrupt: self.interrupt,
         };
         // Whatever ends this load before it is confirmed: what it wrote to the cache is hashed before it is believed.
-        Ledger::keep_inventory(self.metadata, verified.sequence, bundle.inventory_bytes())?;
         ledger.loading = Some(verified.link());
+        ledger.builds_on(&verified);
         ledger.write(self.metadata)?;
+        Ledger::keep_inventory(self.metadata, verified.sequence, bundle.inventory_bytes())?;
         let result = self.front.stage("load", || loader.load(&bundle))?;
         self.note(&bundle, &oc_mirror, &result);
         // What the second copy will be told is written first: told too much, it only asks the target again.

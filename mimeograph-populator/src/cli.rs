@@ -319,7 +319,12 @@ fn state(config: Option<&Config>) -> Result<Ledger, Failure> {
 }
 
 fn drop_old(front: &Front, arguments: PruneArguments) -> Result<Report, Failure> {
-    let (config, _lock) = locked(front)?;
+    let (config, _lock) = if arguments.dry_run {
+        (front.config()?, None)
+    } else {
+        let (config, lock) = locked(front)?;
+        (config, Some(lock))
+    };
     let request = prune::Request {
         config: &config,
         trusted: &keys::trusted(&config)?,

@@ -1,11 +1,13 @@
 //! Verified files that `oc-mirror` is not given: local ones go to where the image set names them,
 //! extra ones to `artefacts.extraDir`, generated cluster resources to `artefacts.resourcesDir`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
+use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::io::disk::{self, Action, DiskError, Draft};
 use mimeograph_manifest::manifest::{Manifest, Role};
 
@@ -52,6 +54,46 @@ pub fn deliver(manifest: &Manifest, role: Role, from: &Path, to: &Path) -> Resul
         count += 1;
     }
     Ok(count)
+}
+
+/// Removes what lies where the image set would have `oc-mirror` look, below `mirror.localDir`, and is not a file of this
+/// bundle: an older bundle's, or one that nobody signed.
+pub fn remove_unsigned(
+    manifest: &Manifest,
+    imageset: &ImageSet,
+    local_dir: &Path,
+) -> Result<(), Failure> {
+    let files = manifest.files(Role::Local);
+    let signed: BTreeSet<_> = files
+        .map(|file| local_dir.join(file.name.as_str()))
+        .collect();
+    for name in imageset.local_paths() {
+        let path = Path::new(name.strip_prefix("oci://").unwrap_or(name));
+        if path.starts_with(local_dir) {
+            remove_others(path, &signed)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_others(path: &Path, signed: &BTreeSet<PathBuf>) -> Result<(), Failure> {
+    let read = |source| DiskError::new(Action::Read, path, source);
+    let kind = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata.file_type(),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(read(source).into()),
+    };
+    if kind.is_dir() {
+        for entry in fs::read_dir(path).map_err(read)? {
+            remove_others(&entry.map_err(read)?.path(), signed)?;
+        }
+        return Ok(());
+    }
+    if !kind.is_file() || !signed.contains(path) {
+        tracing::warn!(file = %path.display(), "this bundle does not hold it, and its image set would use it: removed");
+        fs::remove_file(path).map_err(|source| DiskError::new(Action::Remove, path, source))?;
+    }
+    Ok(())
 }
 
 fn copy_in_one_step(from: &Path, to: &Path) -> Result<(), Failure> {

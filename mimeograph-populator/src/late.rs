@@ -11,7 +11,7 @@ use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
 use serde::Serialize;
 
-use crate::apply::HeldUp;
+use crate::apply::{HeldUp, Reached};
 use crate::ledger::Ledger;
 
 /// A bundle that is waited for.
@@ -69,13 +69,24 @@ pub(crate) struct Patience<'a> {
 impl Late {
     /// A bundle that is not whole must not hold up those that can do without it; any other failure ends the run.
     pub(crate) fn set_aside(&mut self, held_up: HeldUp) -> Result<(), Failure> {
-        let HeldUp { sequence, failure } = held_up;
+        let HeldUp {
+            sequence,
+            failure,
+            reached,
+        } = held_up;
         let says = chain(failure.as_error());
         match failure.id() {
+            // What began to be loaded is not loaded over by an older one.
+            _ if reached == Reached::Loading => return Err(failure),
+            ErrorId::StateDamaged => return Err(failure),
             ErrorId::Incomplete => drop(self.arriving.insert(sequence, says)),
             id if id.exit() == Exit::Damaged => {
                 tracing::error!(%sequence, "[{id}] {says}");
-                self.failure.get_or_insert(HeldUp { sequence, failure });
+                self.failure.get_or_insert(HeldUp {
+                    sequence,
+                    failure,
+                    reached,
+                });
             }
             _ => return Err(failure),
         }

@@ -18,6 +18,7 @@ use crate::copy::{Copies, Found, VerifiedCopy};
 use crate::known::Known;
 use crate::ledger::{Fate, Ledger, LedgerError};
 use crate::registry::{ASKED_AT_ONCE, Registry};
+use crate::told;
 
 /// Where the stream is followed from, where nothing was applied yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,11 +136,9 @@ impl Ground<'_> {
         if ledger.is_empty() || ledger.copied != ledger.newest() || self.found.iter().any(is_new) {
             self.compare(&stream, ledger)?;
         }
-        match (ledger.newest(), start) {
+        match (ledger.newest().max(ledger.floor), start) {
             (Some(newest), Start::Join(_)) => Err(OriginError::Following(newest).into()),
-            (None, _) if ledger.floor.is_none() && !self.found.is_empty() => {
-                self.begin(start, ledger)
-            }
+            (None, _) if !self.found.is_empty() => self.begin(start, ledger),
             _ => Ok(()),
         }
     }
@@ -193,6 +192,14 @@ impl Ground<'_> {
             if is_there { "still has all of it" } else { "does not have all of it: it is loaded again" }
         );
         if is_there {
+            // What was placed where is not taken from there: destinations are not signed, and what is placed may be deleted
+            // some day.
+            told::remember(
+                self.metadata,
+                content,
+                &copy.inventory_bytes,
+                &copy.destinations,
+            )?;
             let kept = Known {
                 manifest: content,
                 inventory: &copy.inventory,
@@ -213,7 +220,7 @@ impl Ground<'_> {
         }
         let registry = Registry::of(self.config)?;
         let asked = registry.confirm(copy.destinations.iter().cloned(), ASKED_AT_ONCE)?;
-        Ok(asked.mismatches.is_empty())
+        Ok(asked.there.len() == copy.destinations.len())
     }
 
     fn begin(&self, start: Start, ledger: &mut Ledger) -> Result<(), Failure> {

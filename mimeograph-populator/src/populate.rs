@@ -10,17 +10,17 @@ use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::io::{clock, release_keys};
 use mimeograph_manifest::key::TrustedKeys;
-use mimeograph_manifest::manifest::Manifest;
+use mimeograph_manifest::manifest::{Kind, Link, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::signed::Verified;
 use serde::Serialize;
 
-use crate::apply::{Applied, Applier};
+use crate::apply::{Applied, Applier, HeldUp, Reached};
 use crate::cache::Cache;
 use crate::course::{Asked, Chooser, Course, Shelf};
 use crate::late::{Late, Patience, Waiting};
-use crate::ledger::Ledger;
+use crate::ledger::{Accepted, Ledger};
 use crate::open::{Opened, accept, open};
 use crate::origin::{Ground, Start};
 use crate::receipt::Receipts;
@@ -222,10 +222,41 @@ impl Run<'_> {
                         break;
                     }
                 }
+                Err(held_up) if is_not_closed(&held_up) && self.unfold(ledger)? => {}
                 Err(held_up) => late.set_aside(held_up)?,
             }
         }
         Ok(())
+    }
+
+    /// Where the whole cache stood for what a delta builds on, and that was not enough: from now on it is asked for, if
+    /// the store still says what it was. `false`: nothing stood for anything.
+    fn unfold(&self, ledger: &mut Ledger) -> Result<bool, Failure> {
+        let below = self.shelf();
+        let stands_in = |(sequence, bundle): (&Sequence, &Accepted)| {
+            let link = Link {
+                sequence: *sequence,
+                sha256: bundle.sha256,
+            };
+            (bundle.kind == Kind::Delta && bundle.requires.is_none()).then_some(link)
+        };
+        let standing: Vec<_> = ledger.bundles.iter().filter_map(stands_in).collect();
+        let mut changed = false;
+        for link in standing {
+            if let Some(manifest) = below.get(link)? {
+                changed |= ledger.builds_on(&manifest);
+            }
+        }
+        ledger.write(&self.metadata)?;
+        Ok(changed)
+    }
+
+    fn shelf(&self) -> Shelf<'_> {
+        Shelf {
+            store: self.store,
+            listing: &self.listing,
+            trusted: self.request.trusted,
+        }
     }
 
     fn choose(
@@ -238,11 +269,7 @@ impl Run<'_> {
             ledger,
             metadata: &self.metadata,
             cache: &self.cache,
-            shelf: &Shelf {
-                store: self.store,
-                listing: &self.listing,
-                trusted: self.request.trusted,
-            },
+            shelf: &self.shelf(),
             found,
             set_aside: &late.set_aside,
         };
@@ -268,6 +295,10 @@ impl Run<'_> {
     fn front(&self) -> &Front {
         self.request.front
     }
+}
+
+fn is_not_closed(held_up: &HeldUp) -> bool {
+    held_up.reached == Reached::Verifying && held_up.failure.id() == ErrorId::NotClosed
 }
 
 fn tell(course: &Course) {

@@ -31,8 +31,18 @@ pub(crate) fn remember(
     inventory: &[u8],
     destinations: &[Wanted],
 ) -> Result<(), Failure> {
+    // An old bundle that was loaded on purpose does not make it older.
+    if last(metadata)?.is_some_and(|last| last.sequence() > manifest.sequence) {
+        return Ok(());
+    }
     let document = Document::new(manifest, inventory, None, destinations.to_vec())?;
     keep(metadata, &document)
+}
+
+fn last(metadata: &Path) -> Result<Option<Document>, Failure> {
+    let told = disk::read_if_there(&metadata.join(TOLD), limits::STATE_STORED_SIZE)?;
+    let read = told.map(|bytes| Document::from_bytes(&bytes));
+    Ok(read.transpose()?)
 }
 
 pub(crate) fn keep(metadata: &Path, document: &Document) -> Result<(), Failure> {
@@ -56,8 +66,12 @@ pub(crate) fn tell(
     let Some(copies) = Copies::open(config)? else {
         return Ok(());
     };
-    let told = disk::read_if_there(&metadata.join(TOLD), limits::STATE_STORED_SIZE)?;
-    let Some(mut document) = told.map(|bytes| Document::from_bytes(&bytes)).transpose()? else {
+    // It is never made older: what is kept here may be of before a restored volume.
+    let is_current = |document: &Document| {
+        let sequence = Some(document.sequence());
+        sequence == ledger.mark() && sequence >= ledger.floor
+    };
+    let Some(mut document) = last(metadata)?.filter(is_current) else {
         return Ok(());
     };
     let mut heartbeats = found.iter().rev().filter(|one| one.kind == Kind::Heartbeat);

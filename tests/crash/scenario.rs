@@ -90,6 +90,28 @@ pub(crate) fn all() -> Vec<Scenario> {
                 ask_for(gap, 3);
             },
         ),
+        on(
+            "prune",
+            Side::Connected,
+            &["prune", "--keep-full", "1"],
+            to_be_pruned,
+        ),
+        over(
+            Store::S3,
+            "prune over S3",
+            Side::Connected,
+            &["prune", "--keep-full", "1"],
+            to_be_pruned,
+        ),
+        on(
+            "prune far",
+            Side::Disconnected,
+            &["prune", "--unlisted"],
+            |gap| {
+                to_be_pruned(gap);
+                populate(gap);
+            },
+        ),
         on("populate full", Side::Disconnected, &["run"], |gap| {
             publish(gap, 2);
         }),
@@ -138,6 +160,15 @@ fn two_full(gap: &Gap) {
 fn publish(gap: &Gap, images: u8) {
     ask_for(gap, images);
     done(&run(gap, Side::Connected, &["run"])).unwrap();
+}
+
+/// A full bundle, a delta, a full one, a delta.
+fn to_be_pruned(gap: &Gap) {
+    publish(gap, 2);
+    publish(gap, 3);
+    ask_for(gap, 4);
+    done(&run(gap, Side::Connected, &["run", "--full"])).unwrap();
+    publish(gap, 5);
 }
 
 fn populate(gap: &Gap) {

@@ -37,7 +37,8 @@ const CHANGES: &[&str] = &[
     "match self.send(",
     ".delete_object()",
     ".delete_objects()",
-    "client.push(",
+    "client.push_blob(",
+    "client.push_manifest(",
 ];
 
 /// Files in which nothing lasts, or where a failure is none: what a test is told by, the last line of a run, keys

@@ -145,6 +145,62 @@ pub(crate) fn replacing_writes_where_nothing_lay(open: Open<'_>) {
     assert_eq!(get(&*store, &key).unwrap(), b"chunk");
 }
 
+pub(crate) fn what_is_removed_is_gone_and_removing_nothing_is_no_fault(open: Open<'_>) {
+    let store = open("");
+    let (gone, stays) = (put_chunk(&*store, b"gone"), put_chunk(&*store, b"stays"));
+    let digest = Digest::of(b"{1}");
+    let list = [
+        Key::Pruned(Sequence::FIRST),
+        Key::pruned_signature(Sequence::FIRST, &digest, &digest),
+    ];
+    for key in &list {
+        put(&*store, key, b"{1}").unwrap();
+    }
+    for _ in 0..2 {
+        store.remove(&gone).unwrap();
+        assert_eq!(get(&*open(""), &gone), None);
+    }
+    assert_eq!(names(&*store, CHUNKS), [stays.to_string()]);
+    assert_eq!(put(&*store, &gone, b"gone").unwrap(), Put::Written);
+    for key in &list {
+        store.remove(key).unwrap();
+    }
+    assert_eq!(names(&*store, "pruned/"), Vec::<String>::new());
+    assert_eq!(get(&*store, &gone).unwrap(), b"gone");
+}
+
+pub(crate) fn a_listing_says_when_an_object_was_written(open: Open<'_>) {
+    let store = open("");
+    put_chunk(&*store, b"chunk");
+    let mut times = Vec::new();
+    store
+        .list(CHUNKS, &mut |found| times.push(found.modified))
+        .unwrap();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    assert!(
+        times[0].unix().unsigned_abs().abs_diff(now) < 60,
+        "{times:?}"
+    );
+}
+
+pub(crate) fn an_object_that_was_listed_is_put_again_only_where_it_is_not(open: Open<'_>) {
+    let store = open("");
+    let body = Bytes::from(noise(4, 100_000));
+    let digest = Digest::of(&body);
+    let key = Key::Chunk(digest);
+    let again = || store.put_again(&key, body.clone(), &digest);
+    assert_eq!(again().unwrap(), Put::Written);
+    assert_eq!(again().unwrap(), Put::AlreadyThere);
+    let short = body.slice(1..);
+    store
+        .replace(&key, short.clone(), &Digest::of(&short))
+        .unwrap();
+    assert_eq!(again().unwrap_err().id(), ErrorId::ChunkDamaged);
+}
+
 pub(crate) fn reading_stops_one_byte_after_the_limit(open: Open<'_>) {
     let store = open("");
     let body = noise(2, 300_000);

@@ -1,22 +1,27 @@
 //! A fresh place for each behaviour, in each kind of store.
 
-use mimeograph_manifest::io::location::StoreLocation;
+use mimeograph_manifest::io::dir::DirStore;
 #[cfg(feature = "real-servers")]
 use mimeograph_manifest::io::s3::{Patience, S3Store};
-use mimeograph_manifest::io::store::Shelve;
+use mimeograph_manifest::io::store::{Discard, Shelve};
 use mimeograph_tests::s3::S3Server;
 #[cfg(feature = "real-servers")]
 use mimeograph_tests::servers::Weed;
 
+/// A store with all rights.
+pub(crate) trait Whole: Shelve + Discard {}
+
+impl<S: Shelve + Discard> Whole for S {}
+
 /// Opens a store at a folder of the test's own place (empty: the place itself).
-pub(crate) type Open<'a> = &'a (dyn Fn(&str) -> Box<dyn Shelve> + Sync);
+pub(crate) type Open<'a> = &'a (dyn Fn(&str) -> Box<dyn Whole> + Sync);
 
 pub(crate) fn directory_store(_: &str, behaviour: fn(Open<'_>)) {
     let root = tempfile::tempdir().unwrap();
     behaviour(&|folder| {
         let path = root.path().join(folder);
         std::fs::create_dir_all(&path).unwrap();
-        StoreLocation::Directory(path).open().unwrap()
+        Box::new(DirStore::open(&path).unwrap())
     });
 }
 

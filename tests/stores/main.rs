@@ -36,6 +36,9 @@ macro_rules! suites {
             other_bytes_under_a_name_are_refused_and_the_first_stay
             a_short_chunk_is_occupied_and_can_be_replaced
             replacing_writes_where_nothing_lay
+            what_is_removed_is_gone_and_removing_nothing_is_no_fault
+            a_listing_says_when_an_object_was_written
+            an_object_that_was_listed_is_put_again_only_where_it_is_not
             reading_stops_one_byte_after_the_limit
             the_largest_chunk_goes_there_and_back
             a_listing_keeps_to_its_folder

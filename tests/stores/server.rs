@@ -10,7 +10,7 @@ use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Fault as _};
 use mimeograph_manifest::io::location::S3Location;
 use mimeograph_manifest::io::s3::{Login, Patience, S3Store};
-use mimeograph_manifest::io::store::{Fetch as _, Put, Shelve as _, StoreError};
+use mimeograph_manifest::io::store::{Discard as _, Fetch as _, Put, Shelve as _, StoreError};
 use mimeograph_manifest::layout::Key;
 use mimeograph_manifest::name::Sequence;
 use mimeograph_tests::s3::S3Server;
@@ -37,6 +37,7 @@ fn errors(store: &S3Store) -> Vec<StoreError> {
         store
             .replace(&FIRST, Bytes::from_static(b"x"), &Digest::of(b"x"))
             .unwrap_err(),
+        store.remove(&FIRST).unwrap_err(),
         store.refuses_overwrite().unwrap_err(),
         store.clock().unwrap_err(),
     ]

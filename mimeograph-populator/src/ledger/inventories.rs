@@ -46,7 +46,9 @@ impl Ledger {
 
     /// Drops the inventories that nothing builds on any more: those below the last applied full bundle.
     pub fn forget_inventories(&self, metadata: &Path) -> Result<(), Failure> {
-        let Some(base) = self.base() else {
+        // Where the chain does not end with what stands alone, more may come back to it.
+        let stands_alone = |base: &Sequence| self.bundles[base].requires.is_none();
+        let Some(base) = self.base().filter(stands_alone) else {
             return Ok(());
         };
         for sequence in self.bundles.range(..base).map(|(sequence, _)| *sequence) {

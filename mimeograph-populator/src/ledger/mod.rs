@@ -265,6 +265,18 @@ impl Ledger {
         skipped
     }
 
+    /// From now on a bundle that is known builds on what its manifest says, not on the whole cache: to be written before
+    /// its own inventory takes the place of the cache's.
+    pub fn builds_on(&mut self, manifest: &Verified<Manifest>) -> bool {
+        let known = self.bundles.get_mut(&manifest.sequence);
+        let known = known.filter(|known| known.sha256 == manifest.digest());
+        known.is_some_and(|known| {
+            let is_new = known.requires != manifest.requires;
+            known.requires = manifest.requires;
+            is_new
+        })
+    }
+
     /// Records what became of a bundle.
     pub fn accept(&mut self, manifest: &Verified<Manifest>, fate: Fate) {
         self.stream.get_or_insert_with(|| manifest.stream.clone());

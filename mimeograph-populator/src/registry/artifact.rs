@@ -147,6 +147,7 @@ impl Registry {
 
     /// Whether we may write to a repository. It leaves two bytes there that nothing names.
     pub fn try_to_push(&self, repository: &str) -> Result<(), RegistryError> {
+        let _ = failpoint::reach("registry-try", repository);
         self.send(repository, "latest", |client, image, auth| async move {
             client.store_auth_if_needed(image.registry(), &auth).await;
             let bytes = b"{}".as_slice();
@@ -315,5 +316,67 @@ impl AsyncWrite for Bounded {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use mimeograph_manifest::failure::{ErrorId, Fault as _};
+
+    use super::super::Tls;
+    use super::*;
+
+    /// A registry that knows no pages: it gives these tags whatever it is asked.
+    fn without_pages(tags: usize) -> Registry {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let tags: Vec<_> = (0..tags).map(|n| format!("t{n:04}")).collect();
+        let body = serde_json::json!({ "name": "r", "tags": tags }).to_string();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                // What begins with anything else is TLS.
+                let is_request = lines
+                    .next()
+                    .is_some_and(|line| line.is_ok_and(|line| line.starts_with("GET ")));
+                if is_request {
+                    while lines
+                        .next()
+                        .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+                    {
+                    }
+                    let head = format!(
+                        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                        body.len()
+                    );
+                    let _ = stream.write_all(format!("{head}{body}").as_bytes());
+                }
+            }
+        });
+        Registry::open(&host, Tls::Skip, b"{}").unwrap()
+    }
+
+    #[test]
+    fn tags_are_listed_whole_or_not_at_all() {
+        for count in [1, PAGE - 1, PAGE + 1] {
+            let tags = without_pages(count).tags("r").unwrap();
+            assert_eq!(tags.len(), count);
+        }
+        // Just as many as were asked for, and the same again: there may be more.
+        let error = without_pages(PAGE).tags("r").unwrap_err();
+        assert_eq!(error.id(), ErrorId::RegistryUnreachable, "{error}");
+    }
+
+    #[test]
+    fn a_file_survives_its_layer_and_a_cut_layer_is_no_file() {
+        let layer = tar_of("content", b"something");
+        assert_eq!(first_file(&layer).unwrap(), b"something");
+        assert!(first_file(&layer[..515]).is_err());
+        assert!(first_file(&[0; 1024]).is_err());
     }
 }

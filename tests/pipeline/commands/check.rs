@@ -49,6 +49,7 @@ fn a_fit_side_has_a_line_for_everything_and_nothing_is_changed() {
                 "bundleDir",
                 "metadataDir",
                 "state",
+                "state copy",
                 "store",
                 "clock",
             ],

@@ -358,3 +358,25 @@ fn a_receipt_that_is_lost_is_written_again_by_the_next_run() {
     assert!(ran.stdout.contains("the receipt is in"), "{ran}");
     done(&ack(&lab, &receipts(&lab)[0]));
 }
+
+#[test]
+fn what_an_enclave_has_not_applied_by_its_own_word_is_not_dropped() {
+    let lab = with_receipts();
+    let prune = || {
+        let ran = lab.bundler(&["prune", "--keep-full", "1", "--output", "json"]);
+        done(&ran);
+        ran.json()["result"]["bundles"].clone()
+    };
+    done(&lab.bundler(&["run"]));
+    done(&lab.populator(&["run"]));
+    done(&ack(&lab, &receipts(&lab)[0]));
+    lab.add_image(3);
+    done(&lab.bundler(&["run"]));
+    done(&lab.bundler(&["run", "--full"]));
+    // Bundle 2 may be on its way to the enclave, and builds on bundle 1.
+    assert_eq!(prune(), serde_json::json!([]));
+    done(&lab.populator(&["run"]));
+    assert_eq!(prune(), serde_json::json!([]), "it has not said so yet");
+    done(&ack(&lab, receipts(&lab).last().unwrap()));
+    assert_eq!(prune(), serde_json::json!([1, 2]));
+}

@@ -179,6 +179,20 @@ fn without_a_current_record_nothing_is_proposed() {
 }
 
 #[test]
+fn after_a_lost_volume_the_unsigned_part_of_the_second_copy_is_no_record_of_what_was_placed() {
+    let lab = Lab::new();
+    lab.add_image(3);
+    next(&lab);
+    fs::remove_dir_all(lab.path("disconnected/metadata")).unwrap();
+    done(&lab.populator(&["run"]));
+    let words = ["what bundle 1 placed is not recorded"];
+    refused(&lab.populator(&["retired"]), 75, "INCOMPLETE", &words);
+    lab.ask_for(&["apps/1:v1"]).unwrap();
+    next(&lab);
+    assert_eq!(answer(&lab).0, Vec::<String>::new());
+}
+
+#[test]
 fn what_a_partial_bundle_leaves_out_is_not_retired() {
     let lab = Lab::with(|gap| gap.play("VERSION=5.2\n").unwrap());
     lab.add_image(3);

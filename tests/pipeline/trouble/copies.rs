@@ -277,6 +277,17 @@ fn a_copy_that_could_not_be_written_is_written_by_the_next_run() {
 }
 
 #[test]
+fn tags_are_listed_page_by_page() {
+    let lab = Lab::new();
+    for n in 0..230 {
+        lab.target
+            .put_image("many", &format!("t{n:03}"), &[b"a".to_vec()]);
+    }
+    assert_eq!(target(&lab).tags("many").unwrap().len(), 230);
+    assert!(target(&lab).tags("none").unwrap().is_empty());
+}
+
+#[test]
 fn check_says_where_the_copy_is_and_changes_nothing() {
     let lab = Lab::new();
     let line = |lab: &Lab| {

@@ -93,16 +93,20 @@ fn old_bundles_go_and_what_kept_ones_name_stays() {
 #[test]
 fn one_who_has_applied_what_was_dropped_goes_on_and_one_who_has_not_is_told_what_is_missing() {
     let lab = four_bundles();
-    let other = lab.path("other.yaml");
     let config = fs::read_to_string(lab.path("disconnected.yaml")).unwrap();
-    fs::write(&other, config.replace("/disconnected/", "/other/")).unwrap();
+    let config = config.replace("/disconnected/", "/other/");
+    let config = config.replace(
+        &format!("{}/mirror", lab.target_host),
+        &format!("{}/other", lab.target_host),
+    );
+    fs::write(lab.path("other.yaml"), config).unwrap();
     serves(&lab, &[2, 3, 4]);
     done(&lab.bundler(&["prune", "--keep-full", "1"]));
     ask(&lab, &[2, 3, 4, 5]);
     done(&lab.bundler(&["run"]));
     serves(&lab, &[2, 3, 4, 5]);
     let late = run(lab.command(&lab.programs().populator, "other", &["run"]));
-    refused(&late, 80, "GAP", &[]);
+    refused(&late, 80, "GAP", &["bundle 1", "--join"]);
 }
 
 #[test]
@@ -159,6 +163,7 @@ fn a_kept_bundle_keeps_what_it_requires() {
 #[test]
 fn what_was_dropped_and_comes_back_is_sent_again_and_stays() {
     let lab = four_bundles();
+    serves(&lab, &[2, 3, 4]);
     done(&lab.bundler(&["prune", "--keep-full", "1"]));
     // Image 1 went with bundle 1.
     ask(&lab, &[1, 2, 3]);
@@ -176,6 +181,7 @@ fn what_was_dropped_and_comes_back_is_sent_again_and_stays() {
 #[test]
 fn a_run_that_was_killed_is_finished_by_the_next_and_nothing_counts_on_what_is_listed() {
     let lab = four_bundles();
+    serves(&lab, &[2, 3, 4]);
     let mut copy = Command::new("cp");
     copy.args(["-a", "store", "before"])
         .current_dir(lab.path(""));
@@ -345,10 +351,14 @@ fn the_far_side_keeps_everything_where_the_last_full_bundle_is_not_whole_or_not_
     carried(&lab);
     let ran = lab.populator(&["prune"]);
     refused(&ran, 66, "INPUT_MISSING", &["nothing may be dropped"]);
-    let lab = four_bundles();
+    let lab = large_lab();
+    done(&lab.bundler(&["run"]));
+    serves(&lab, &[1, 2]);
+    ask(&lab, &[2, 3]);
+    done(&lab.bundler(&["run", "--full"]));
     carried(&lab);
-    serves(&lab, &[2, 3, 4]);
-    let of_full = union(&lab, &[3]);
+    serves(&lab, &[2, 3]);
+    let of_full = union(&lab, &[2]);
     let damaged = Path::new("far/chunks").join(&of_full.first().unwrap()[..2]);
     let damaged = lab.path("").join(damaged).join(of_full.first().unwrap());
     let whole = fs::read(&damaged).unwrap();

@@ -202,6 +202,7 @@ fn of_two_hosts_at_once_one_publishes_a_number_and_the_other_says_so_and_goes_on
 fn a_bundle_that_counted_on_chunks_which_another_host_drops_gets_them_back() {
     let lab = large_lab();
     done(&lab.bundler(&["run"]));
+    serves(&lab, &[1, 2]);
     ask(&lab, &[2, 3]);
     done(&lab.bundler(&["run", "--full"]));
     // The second host ships image 1 again, counting on what bundle 1 names, and is killed when its bundle is sealed.
