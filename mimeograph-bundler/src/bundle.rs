@@ -22,7 +22,7 @@ use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::wish::named::Named;
 
-use crate::head::Published;
+use crate::head::{HeadError, Published};
 use crate::held::{Belief, Held};
 use crate::inspect::{Candidate, Inspected};
 use crate::journal::{Journal, Mirrored, Stage};
@@ -49,8 +49,19 @@ pub struct Request<'a> {
     pub extent: Extent,
     /// Which of its chunks are sent.
     pub sending: Sending,
+    /// Whether a new stream may begin where that cannot be told from a lost volume.
+    pub beginning: Beginning,
     /// Tells when to stop.
     pub interrupt: &'a Interrupt,
+}
+
+/// Whether a person said that this is the first run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// It was said.
+    Said,
+    /// It was not.
+    NotSaid,
 }
 
 /// What a bundle is to hold.
@@ -166,7 +177,7 @@ impl Run<'_> {
         let published = self.published()?;
         let mut journal = match published.adopt(journal, self.absence())? {
             Some(journal) => journal,
-            None => Journal::begin(StreamId::from_bytes(random::bytes()?)),
+            None => self.begin()?,
         };
         let last = journal.head.map(|head| head.created);
         seal::check_clock(clock::now(), last, self.store.clock()?)?;
@@ -176,6 +187,19 @@ impl Run<'_> {
             return self.mirror(&mut journal, &self.published()?);
         }
         self.mirror(&mut journal, &published)
+    }
+
+    /// A new stream. Where a transport empties the store, a lost volume looks the same.
+    fn begin(&self) -> Result<Journal, Failure> {
+        let Request {
+            config, beginning, ..
+        } = self.request;
+        if config.upkeep == Upkeep::Drained && *beginning == Beginning::NotSaid {
+            return Err(HeadError::NotSaid.into());
+        }
+        let stream = StreamId::from_bytes(random::bytes()?);
+        tracing::warn!(%stream, "FIRST RUN: nothing was ever published here; a new stream begins");
+        Ok(Journal::begin(stream))
     }
 
     /// Before hours are spent on mirroring: image set and program fit, and what is to travel is there.

@@ -1,5 +1,7 @@
 //! Whether everything is fit for a run, one line each, without changing anything.
 
+use std::num::NonZeroUsize;
+
 use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::io::checks::Checks;
@@ -9,7 +11,10 @@ use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::location::StoreLocation;
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::io::{clock, keys};
+use mimeograph_manifest::key::TrustedKeys;
 
+use crate::head::Published;
+use crate::journal::Journal;
 use crate::{inspect, seal, travelling};
 
 /// Looks at image set, key, `oc-mirror`, folders, store and clock.
@@ -45,6 +50,9 @@ pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Check
         });
         Ok((format!("{}, {newest}", store.describe()), store))
     });
+    if let Some(store) = &store {
+        checks.run("stream", || stream(config, &**store));
+    }
     checks.run("clock", || {
         let now = clock::now();
         let theirs = store.as_deref().map(Fetch::clock).transpose()?.flatten();
@@ -62,6 +70,22 @@ pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Check
         ))
     });
     checks
+}
+
+/// The journal must be readable, and the store the one that it is of.
+fn stream(config: &Config, store: &dyn Fetch) -> Result<(String, ()), Failure> {
+    let journal = Journal::read(&config.artefacts.metadata_dir)?;
+    let ours = TrustedKeys::new([keys::signing(config)?.public()], NonZeroUsize::MIN);
+    let adopted = Published::read(store, &ours)?.adopt(journal, config.upkeep)?;
+    let says = match adopted {
+        None => "none yet: the next run begins one".to_owned(),
+        Some(journal) => format!(
+            "{}, the next bundle is {}",
+            journal.stream,
+            journal.next_sequence()
+        ),
+    };
+    Ok((says, ()))
 }
 
 /// What travels beside the archives must be there.

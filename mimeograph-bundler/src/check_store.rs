@@ -74,7 +74,7 @@ impl Fault for NotWhole {
     fn hint(&self) -> Option<String> {
         Some(
             "`--repair` sends again what this host still has: the last bundle's archives. `run --full` makes a bundle that \
-             needs none of what is lost before it"
+             needs none of what is lost before it; the bundles that are hurt then go with `prune --keep-full 1`"
                 .into(),
         )
     }
@@ -310,7 +310,14 @@ impl Looked {
         for problem in &self.problems {
             let mark = if problem.repaired { "mended" } else { "FAIL  " };
             // Writing to a text cannot fail.
-            let _ = writeln!(text, "{mark}  {} {}", problem.object, problem.says);
+            let bundle = problem.bundle.map(|bundle| format!(" (bundle {bundle})"));
+            let _ = writeln!(
+                text,
+                "{mark}  {}{} {}",
+                problem.object,
+                bundle.unwrap_or_default(),
+                problem.says
+            );
         }
         let mut left = self.problems.iter().filter(|problem| !problem.repaired);
         let count = left.clone().count();

@@ -19,7 +19,7 @@ use mimeograph_manifest::wish::named::Named;
 
 use crate::ack::ack;
 use crate::acknowledged::{self, Acknowledged};
-use crate::bundle::{Bundled, Extent, Request, Sending, bundle};
+use crate::bundle::{Beginning, Bundled, Extent, Request, Sending, bundle};
 use crate::check::check;
 use crate::check_store;
 use crate::diff;
@@ -93,6 +93,9 @@ struct RunArguments {
     /// Send all chunks again, whatever the store has or has lost (a swapped drive, an emptied folder)
     #[arg(long)]
     resend: bool,
+    /// This is the first run: a new stream begins (asked for where `store.drained` is set)
+    #[arg(long)]
+    first: bool,
 }
 
 /// What the bundle is to hold; by itself what is new since the last one.
@@ -230,6 +233,11 @@ impl RunArguments {
                 PartialRuns::Refuse
             },
             extent: self.extent.extent(&config)?,
+            beginning: if self.first {
+                Beginning::Said
+            } else {
+                Beginning::NotSaid
+            },
             sending: if self.resend {
                 Sending::All
             } else {

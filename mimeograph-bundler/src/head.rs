@@ -45,6 +45,11 @@ pub enum HeadError {
         /// The journal's.
         ours: String,
     },
+    /// A first run cannot be told from a lost volume.
+    #[error(
+        "there is no journal, and `store.drained` says that the store is emptied: a lost volume cannot be told from a first run"
+    )]
+    NotSaid,
     /// Our own newest bundle is not there.
     #[error("bundle {0}, which we published, is not in the store")]
     Lost(Sequence),
@@ -64,7 +69,9 @@ pub enum HeadError {
 impl Fault for HeadError {
     fn id(&self) -> ErrorId {
         match self {
-            Self::Foreign { .. } | Self::OtherStream { .. } | Self::Lost(_) => ErrorId::StateLost,
+            Self::Foreign { .. } | Self::OtherStream { .. } | Self::Lost(_) | Self::NotSaid => {
+                ErrorId::StateLost
+            }
             Self::NoContent(_) | Self::NotWhole(_) => ErrorId::InputMissing,
             Self::Fork(_) => ErrorId::Fork,
         }
@@ -77,12 +84,16 @@ impl Fault for HeadError {
                     "sign with the key that this stream was begun with, or begin a new stream: a new `s3.bucket.subDir` \
                      (or `store.directory`) and a new `artefacts.metadataDir`"
                 }
+                Self::NotSaid => {
+                    "restore `artefacts.metadataDir`. If nothing was ever published here, say so: `run --first`; a new stream \
+                     begins then, which the far side follows only after `trust.stream` or its `metadataDir` is changed"
+                }
                 Self::OtherStream { .. } => "correct `s3.bucket.subDir` or `artefacts.metadataDir`: each stream has its own",
                 Self::Lost(_) => {
                     "point the configuration at the store that holds it, or restore it there. Where a transport takes away \
-                     what it has carried, set `store.drained: true`; where the store is a new one for good, `run --resend`"
+                     what it has carried, set `store.drained: true`; where the store is a new one for good, `run --full --resend`"
                 }
-                Self::NoContent(_) => "name a full or delta bundle that `list` shows",
+                Self::NoContent(_) => "name a full or delta bundle that `list` shows, or run with `--full`",
                 Self::NotWhole(_) => "name an earlier one, or run with `--full`",
                 Self::Fork(_) => "two bundlers have written to one stream: stop one of them, and compare `list` on both",
             }

@@ -119,8 +119,8 @@ impl Fault for JournalError {
         match self {
             Self::Disk(error) => error.hint(),
             Self::Damaged { .. } => Some(
-                "restore `artefacts.metadataDir` from a copy, or move the file away: the next run then finds the stream \
-                 in the store and ships everything anew as a full bundle"
+                "restore `artefacts.metadataDir` from a copy, or move the file away: the next run then takes the stream up where \
+                 the store has it"
                     .into(),
             ),
         }

@@ -419,9 +419,13 @@ fn report(populated: &Populated, config: &Config) -> Result<Report, Failure> {
                 .map_or("no bundle was applied yet".into(), |mark| {
                     format!("bundle {mark} is applied")
                 });
-            lines.push(format!(
-                "nothing to do: {mark}, and nothing newer is in the store"
-            ));
+            lines.push(match &populated.newest {
+                Some(newest) if Some(newest.sequence) != populated.mark => format!(
+                    "nothing to do: {mark}, and {} {} of {} says that nothing changed since",
+                    newest.kind, newest.sequence, newest.created
+                ),
+                _ => format!("nothing to do: {mark}, and nothing newer is in the store"),
+            });
             "nothing to do"
         }
     };

@@ -122,3 +122,29 @@ pub fn keep_resources(generated: &Path, to: &Path) -> Result<Option<PathBuf>, Fa
     }
     Ok(Some(to.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_signed_files_are_left_where_the_image_set_looks() {
+        let folder = tempfile::tempdir().unwrap();
+        let chart = folder.path().join("charts/x");
+        fs::create_dir_all(chart.join("templates")).unwrap();
+        for name in [
+            "charts/x/Chart.yaml",
+            "charts/x/templates/old.yaml",
+            "beside",
+        ] {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        std::os::unix::fs::symlink("/etc/passwd", chart.join("link")).unwrap();
+        let signed = BTreeSet::from([chart.join("Chart.yaml")]);
+        remove_others(&chart, &signed).unwrap();
+        assert!(chart.join("Chart.yaml").exists() && folder.path().join("beside").exists());
+        assert!(!chart.join("templates/old.yaml").exists());
+        assert!(chart.join("link").symlink_metadata().is_err());
+        remove_others(&folder.path().join("not/there"), &signed).unwrap();
+    }
+}

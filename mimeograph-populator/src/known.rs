@@ -31,7 +31,11 @@ impl Known<'_> {
         ledger: &mut Ledger,
     ) -> Result<(), Failure> {
         let sequence = self.manifest.sequence;
-        let inventory = Inventory::new(cache.contents()?, self.inventory.wish.clone());
+        let structure = Structure {
+            repositories: self.inventory.structure.repositories.clone(),
+            ..cache.contents()?
+        };
+        let inventory = Inventory::new(structure, self.inventory.wish.clone());
         let is_whole = is_whole(&inventory, &self.inventory.wish);
         if is_whole {
             Ledger::keep_inventory(metadata, sequence, &inventory.to_bytes()?)?;

@@ -6,13 +6,11 @@ use std::path::Path;
 use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault, chain};
 use mimeograph_manifest::io::clock;
 use mimeograph_manifest::io::config::Period;
-use mimeograph_manifest::manifest::Manifest;
 use mimeograph_manifest::name::Sequence;
-use mimeograph_manifest::signed::Verified;
 use serde::Serialize;
 
 use crate::apply::{HeldUp, Reached};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 
 /// A bundle that is waited for.
 #[derive(Debug, Serialize)]
@@ -97,7 +95,6 @@ impl Late {
     /// Says what is waited for; what is damaged, or missing for too long, is an error.
     pub(crate) fn wait(
         self,
-        found: &[Verified<Manifest>],
         ledger: &mut Ledger,
         patience: &Patience<'_>,
     ) -> Result<Option<Waiting>, Failure> {
@@ -114,10 +111,11 @@ impl Late {
         }
         // What is arriving explains a gap.
         if let Some(gap) = self.gap.filter(|_| waiting.is_none()) {
-            let mut above = found.iter().map(|manifest| manifest.sequence);
-            let above = above.find(|sequence| Some(*sequence) > mark);
-            let because = chain(gap.as_error());
-            let waited = patience.wait(ledger, above.unwrap_or(Sequence::FIRST), because);
+            let missing = match gap.as_error().downcast_ref() {
+                Some(LedgerError::Gap { needed, .. }) => *needed,
+                _ => Sequence::FIRST,
+            };
+            let waited = patience.wait(ledger, missing, chain(gap.as_error()));
             waiting = match waited {
                 Err(failure) if failure.id() == ErrorId::Stale => return Err(gap),
                 other => Some(other?),

@@ -132,10 +132,7 @@ impl Ground<'_> {
         let Some(stream) = ledger.stream.clone().or(pinned.cloned()).or(first.cloned()) else {
             return Ok(());
         };
-        let is_new = |one: &Verified<Manifest>| !ledger.bundles.contains_key(&one.sequence);
-        if ledger.is_empty() || ledger.copied != ledger.newest() || self.found.iter().any(is_new) {
-            self.compare(&stream, ledger)?;
-        }
+        self.compare(&stream, ledger)?;
         match (ledger.newest().max(ledger.floor), start) {
             (Some(newest), Start::Join(_)) => Err(OriginError::Following(newest).into()),
             (None, _) if !self.found.is_empty() => self.begin(start, ledger),
@@ -153,8 +150,9 @@ impl Ground<'_> {
             }
             Found::Unverified { why } if ledger.is_empty() => Err(OriginError::Lost { why }.into()),
             Found::Verified(copy) if newest_of(&copy) >= ledger.newest() => Ok(()),
+            Found::Absent if ledger.is_empty() => Ok(()),
             Found::Verified(_) | Found::Absent => {
-                // It is written again at the end of the run.
+                tracing::warn!("the second copy of the state is gone or old: it is written again");
                 ledger.copied = None;
                 Ok(())
             }
@@ -254,6 +252,22 @@ impl Ground<'_> {
         } else {
             Err(OriginError::NotFull(link.sequence))
         }
+    }
+}
+
+/// The bundle that the second copy of the state says was applied, where our own state says nothing.
+pub(crate) fn known_elsewhere(
+    config: &Config,
+    trusted: &TrustedKeys,
+    stream: &StreamId,
+) -> Result<Option<Sequence>, Failure> {
+    let Some(copies) = Copies::open(config)? else {
+        return Ok(None);
+    };
+    match copies.read(stream, trusted)? {
+        Found::Verified(copy) => Ok(Some(copy.content.sequence)),
+        Found::Unverified { why } => Err(OriginError::Lost { why }.into()),
+        Found::Absent => Ok(None),
     }
 }
 

@@ -10,7 +10,7 @@ use mimeograph_manifest::io::config::{Config, EnclaveName};
 use mimeograph_manifest::io::console::Report;
 use mimeograph_manifest::io::listing::{self, Listing};
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::io::{clock, fetched};
+use mimeograph_manifest::io::{clock, disk, fetched};
 use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Manifest, Role};
 use mimeograph_manifest::name::Sequence;
@@ -23,7 +23,7 @@ use crate::cache::Cache;
 use crate::course::{Asked, Chooser, Course, Shelf};
 use crate::ledger::Ledger;
 use crate::open::{accept, open};
-use crate::origin::OriginError;
+use crate::origin::{self, OriginError};
 use crate::verified::staged;
 
 /// What a run would do.
@@ -61,12 +61,23 @@ pub(crate) fn plan(
     let listing = Listing::of(store)?;
     let from = ledger.mark().or(ledger.begins.map(|link| link.sequence));
     let found = open(store, &listing, trusted, from)?.manifests;
+    ledger.check_not_emptied(listing.newest(), config.upkeep)?;
     ledger.check(config.trust.stream.as_ref(), config.upkeep, &found)?;
     let enclave = config.enclave.as_ref().map(EnclaveName::as_str);
     accept(&found, enclave, &config.trust, ledger.latest, clock::now())?;
     let first = found.first().map(|first| first.sequence);
     if ledger.is_empty() && from.is_none() && first.is_some_and(|first| first != Sequence::FIRST) {
         return Err(OriginError::NoFirst.into());
+    }
+    if ledger.is_empty()
+        && let Some(first) = found.first()
+        && let Some(known) = origin::known_elsewhere(config, trusted, &first.stream)?
+    {
+        let text = format!(
+            "STATE LOST: bundle {known} was applied here, as the second copy of the state says; a run takes that up first, and \
+             only then can it be told what is to be done"
+        );
+        return Ok(Report::new("state lost", text).with(&Plan::default())?);
     }
     let chooser = Chooser {
         ledger: &ledger,
@@ -84,7 +95,16 @@ pub(crate) fn plan(
         None => Plan::default(),
         Some(course) => Plan::of(&course, &chooser)?,
     };
-    Ok(Report::new("done", text(&plan, &ledger)).with(&plan)?)
+    let mut text = text(&plan, &ledger);
+    if plan.load.is_some() {
+        let bundle_dir = disk::free_space(&config.artefacts.bundle_dir)?;
+        let cache = disk::free_space(Cache::of(config).root())?;
+        let _ = write!(
+            text,
+            " (free: {bundle_dir} bytes in `bundleDir`, {cache} where the cache is)"
+        );
+    }
+    Ok(Report::new("done", text).with(&plan)?)
 }
 
 impl Plan {

@@ -56,8 +56,32 @@ pub struct Populated {
     pub waiting: Option<Waiting>,
     /// The highest applied bundle.
     pub mark: Option<u64>,
+    /// The newest bundle of all, a heartbeat perhaps: how fresh the stream is.
+    pub newest: Option<Newest>,
     /// Where its receipt was put.
     pub receipt: Option<PathBuf>,
+}
+
+/// The newest bundle that was accepted.
+#[derive(Debug, Serialize)]
+pub struct Newest {
+    /// Its number.
+    pub sequence: u64,
+    /// Its kind.
+    pub kind: &'static str,
+    /// When it was made.
+    pub created: String,
+}
+
+impl Newest {
+    fn of(found: &[Verified<Manifest>], ledger: &Ledger) -> Option<Self> {
+        let accepted = |one: &&Verified<Manifest>| Some(one.sequence) == ledger.newest();
+        found.iter().find(accepted).map(|one| Self {
+            sequence: one.sequence.number(),
+            kind: one.kind.as_str(),
+            created: one.created.to_string(),
+        })
+    }
 }
 
 /// Runs once: the newest bundle that can be applied, with all that it needs. The caller holds the lock.
@@ -108,8 +132,9 @@ impl Run<'_> {
             metadata: &self.metadata,
             at_most: self.request.config.trust.wait_at_most,
         };
-        populated.waiting = late.wait(&found, &mut ledger, &patience)?;
+        populated.waiting = late.wait(&mut ledger, &patience)?;
         populated.mark = ledger.mark().map(Sequence::number);
+        populated.newest = Newest::of(&found, &ledger);
         Ok(populated)
     }
 
@@ -135,6 +160,7 @@ impl Run<'_> {
         let from = from.or_else(|| self.request.start.from(ledger));
         let opened = open(self.store, &self.listing, trusted, from)?;
         let pinned = config.trust.stream.as_ref();
+        ledger.check_not_emptied(self.listing.newest(), config.upkeep)?;
         ledger.check(pinned, config.upkeep, &opened.manifests)?;
         let enclave = config.enclave.as_ref().map(EnclaveName::as_str);
         let now = clock::now();

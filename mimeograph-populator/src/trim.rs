@@ -48,6 +48,8 @@ impl Fault for TrimError {
 #[derive(Debug, Default)]
 struct Sorted {
     needed: (u64, u64),
+    /// Needed, and not there.
+    missing: usize,
     stale: Vec<(Digest, u64)>,
 }
 
@@ -67,16 +69,17 @@ pub(crate) fn trim(config: &Config) -> Result<Report, Failure> {
 }
 
 fn sort(config: &Config) -> Result<Sorted, Failure> {
-    let needed = needed(config)?;
+    let mut needed = needed(config)?;
     let mut sorted = Sorted::default();
     for (blob, size) in Cache::of(config).list()? {
-        if needed.contains(&blob) {
+        if needed.remove(&blob) {
             sorted.needed.0 += 1;
             sorted.needed.1 += size;
         } else {
             sorted.stale.push((blob, size));
         }
     }
+    sorted.missing = needed.len();
     Ok(sorted)
 }
 
@@ -107,13 +110,20 @@ fn needed(config: &Config) -> Result<BTreeSet<Digest>, Failure> {
 fn text_of(sorted: &Sorted, what: &str, outcome: &'static str) -> Result<Report, Failure> {
     let (blobs, bytes) = sorted.needed;
     let stale: u64 = sorted.stale.iter().map(|(_, size)| size).sum();
+    let missing = match sorted.missing {
+        0 => String::new(),
+        missing => format!(
+            ", and {missing} more are missing (the next run fetches them again, if the store has them)"
+        ),
+    };
     let text = format!(
-        "{blobs} blobs ({bytes} bytes) are what applied bundles build on; {} others ({stale} bytes) {what}",
+        "{blobs} blobs ({bytes} bytes) are what applied bundles build on{missing}; {} others ({stale} bytes) {what}",
         sorted.stale.len()
     );
     Ok(Report::new(outcome, text).with(&serde_json::json!({
         "neededBlobs": blobs,
         "neededBytes": bytes,
+        "missingBlobs": sorted.missing,
         "otherBlobs": sorted.stale.len(),
         "otherBytes": stale,
     }))?)

@@ -39,7 +39,7 @@ pub struct Keep {
     pub full: NonZeroUsize,
     /// All that is younger than so many days.
     pub days: Option<u16>,
-    /// All that came after this one, the last that every enclave has applied by its own word.
+    /// This one, the last that every enclave has applied by its own word, and all that came after it.
     pub applied: Option<Sequence>,
 }
 

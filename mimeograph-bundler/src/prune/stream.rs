@@ -79,7 +79,8 @@ impl Stream {
             let days = now.since(bundle.created).as_secs() / (24 * 60 * 60);
             keep.days.is_some_and(|keep| days < keep.into())
         };
-        let is_ahead = |sequence| keep.applied.is_some_and(|applied| sequence > applied);
+        // That one too: `--since-acknowledged` builds on it.
+        let is_ahead = |sequence| keep.applied.is_some_and(|applied| sequence >= applied);
         let wanted = self
             .alive()
             .filter(|one| Some(one.sequence) >= oldest || is_young(one) || is_ahead(one.sequence));

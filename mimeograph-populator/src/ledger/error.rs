@@ -41,6 +41,9 @@ pub enum LedgerError {
         /// The newest accepted.
         accepted: Sequence,
     },
+    /// The store is empty, and was not.
+    #[error("there is no bundle in the store, but {0} was accepted before")]
+    Emptied(Sequence),
     /// It does not fit the one before it.
     #[error("bundle {sequence} does not fit the one before it: {problem}")]
     Series {
@@ -99,7 +102,7 @@ impl Fault for LedgerError {
             Self::Damaged { .. } => ErrorId::StateDamaged,
             Self::OtherStream { .. } => ErrorId::WrongStream,
             Self::Fork(_) => ErrorId::Fork,
-            Self::Rollback { .. } | Self::Older { .. } => ErrorId::Rollback,
+            Self::Rollback { .. } | Self::Older { .. } | Self::Emptied(_) => ErrorId::Rollback,
             Self::NoContent(_) => ErrorId::InputMissing,
             Self::Gap { .. } => ErrorId::Gap,
             Self::Series { .. } => ErrorId::ManifestMalformed,
@@ -109,12 +112,21 @@ impl Fault for LedgerError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Disk(error) => return error.hint(),
-            Self::Damaged { .. } => "restore `artefacts.metadataDir` from a copy".into(),
+            Self::Damaged { .. } => {
+                "restore `artefacts.metadataDir` from a copy; or move the file away: the second copy of the state (`state.copy`) \
+                 then tells what was applied"
+                    .into()
+            }
             Self::OtherStream { .. } => {
                 "correct the store, or give this stream its own `artefacts.metadataDir`; `trust.stream` pins it".into()
             }
             Self::Fork(_) => "two bundlers share one stream, or someone replaced a manifest: compare `list` on both sides".into(),
             Self::Rollback { .. } => "the transfer brought an old copy of the store: have it brought up to date".into(),
+            Self::Emptied(_) => {
+                "see that the drive is mounted and the right store is named; where a transport takes away what it has carried, set \
+                 `store.drained: true`"
+                    .into()
+            }
             Self::Series { .. } => "no bundler writes this: ask who holds the key, and compare `show` on both sides".into(),
             Self::Older { .. } => "`--allow-rollback` does it all the same".into(),
             Self::NoContent(_) => "`mimeograph-populator list` shows what there is".into(),

@@ -193,6 +193,20 @@ impl Ledger {
         }
     }
 
+    /// Refuses a store in which nothing lies although something was accepted.
+    pub fn check_not_emptied(
+        &self,
+        newest: Option<Sequence>,
+        upkeep: Upkeep,
+    ) -> Result<(), LedgerError> {
+        match self.newest().max(self.floor) {
+            Some(accepted) if newest.is_none() && upkeep == Upkeep::Kept => {
+                Err(LedgerError::Emptied(accepted))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn check_stream(
         &self,
         pinned: Option<&StreamId>,

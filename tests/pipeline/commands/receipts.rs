@@ -303,6 +303,32 @@ fn a_bundle_can_hold_all_that_the_slowest_enclave_lacks() {
 }
 
 #[test]
+fn what_an_enclave_still_needs_is_not_pruned() {
+    let lab = with_receipts();
+    let ours = key(&lab.path("receipt-keys/receipt.pem"));
+    done(&lab.bundler(&["run"]));
+    for n in 3..=5 {
+        lab.add_image(n);
+        done(&lab.bundler(&["run", "--full"]));
+    }
+    let prune = || lab.bundler(&["prune", "--keep-full", "1"]);
+    let there = |sequence: u64| {
+        lab.path(&format!("store/manifests/{sequence:010}.json"))
+            .exists()
+    };
+    // Receipts are used, and the one enclave that the stream is for has said nothing.
+    let audience = "stream: { audience: [alpha] }\ntrust:\n";
+    configure(&lab, "connected", "trust:\n", audience);
+    refused(&prune(), 66, "INPUT_MISSING", &["alpha", "stream.audience"]);
+    done(&ack(&lab, &forge(&lab, "alpha", 2, &ours)));
+    done(&prune());
+    assert_eq!([1, 2, 3, 4].map(there), [false, true, true, true]);
+    done(&ack(&lab, &forge(&lab, "alpha", 4, &ours)));
+    done(&prune());
+    assert_eq!([1, 2, 3, 4].map(there), [false, false, false, true]);
+}
+
+#[test]
 fn a_populator_that_cannot_sign_receipts_says_so_before_it_loads_anything() {
     let lab = with_receipts();
     done(&lab.bundler(&["run"]));

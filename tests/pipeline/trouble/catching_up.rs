@@ -429,3 +429,19 @@ fn nothing_is_trimmed_where_it_cannot_be_told_what_is_needed() {
         &["bundle 1", "--full"],
     );
 }
+
+#[test]
+fn a_record_of_our_own_that_cannot_be_read_does_not_have_an_older_bundle_loaded() {
+    let lab = settled_in_earnest();
+    publish(&lab, 4);
+    lab.source
+        .put_image("apps/1", "v1", &[crate::lab::layer(9)]);
+    done(&lab.bundler(&["run"]));
+    let new = lab.source.digest_of("apps/1", "v1");
+    fs::write(lab.path("disconnected/metadata/placed.json"), "{").unwrap();
+    let words = ["placed.json"];
+    refused(&lab.populator(&["run"]), 65, "STATE_DAMAGED", &words);
+    assert_eq!(lab.target.digest_of("mirror/apps/1", "v1"), new);
+    fs::remove_file(lab.path("disconnected/metadata/placed.json")).unwrap();
+    arrives(&lab, 4);
+}

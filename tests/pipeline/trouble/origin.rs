@@ -8,7 +8,7 @@ use mimeograph_manifest::key::SigningKey;
 use mimeograph_manifest::layout::Key;
 
 use super::state::copy;
-use super::{arrives, configure, settled_in_earnest};
+use super::{arrives, configure, settled, settled_in_earnest};
 use crate::lab::{Lab, done, refused};
 
 fn remove(path: &Path) {
@@ -334,4 +334,100 @@ fn a_join_that_has_to_wait_is_remembered() {
     assert!(ran.stdout.contains("waiting for bundle 2"), "{ran}");
     fs::rename(lab.path("chunks-on-their-way"), &chunks).unwrap();
     arrives(&lab, 2);
+}
+
+#[test]
+fn a_store_that_is_empty_is_not_taken_for_one_without_news() {
+    let lab = settled_in_earnest();
+    fs::rename(lab.path("store"), lab.path("unmounted")).unwrap();
+    fs::create_dir(lab.path("store")).unwrap();
+    let words = ["no bundle in the store", "1 was accepted", "mounted"];
+    refused(&lab.populator(&["run"]), 81, "ROLLBACK", &words);
+    refused(&lab.populator(&["plan"]), 81, "ROLLBACK", &words);
+}
+
+#[test]
+fn a_second_copy_that_is_gone_is_written_again_even_where_nothing_is_new() {
+    let lab = settled_in_earnest();
+    let tags = lab.target.tags();
+    let name = tags
+        .keys()
+        .find(|name| name.contains("mimeograph-state"))
+        .unwrap();
+    let (repository, tag) = name.rsplit_once(':').unwrap();
+    assert!(lab.target.remove(repository, tag));
+    let ran = lab.populator(&["run"]);
+    done(&ran);
+    assert!(ran.stderr.contains("it is written again"), "{ran}");
+    assert!(lab.target.tags().contains_key(name));
+}
+
+#[test]
+fn an_old_volume_does_not_make_the_second_copy_older() {
+    let lab = settled_in_earnest();
+    copy(&lab.path("store"), &lab.path("old-store"));
+    copy(&lab.path("disconnected/metadata"), &lab.path("old"));
+    done(&lab.bundler(&["run"]));
+    done(&lab.populator(&["run"]));
+    remove(&lab.path("disconnected/metadata"));
+    copy(&lab.path("old"), &lab.path("disconnected/metadata"));
+    done(&lab.bundler(&["run"]));
+    done(&lab.populator(&["run"]));
+    // With a heartbeat told since, and the volume lost for good, an old store is still known for one.
+    remove(&lab.path("disconnected/metadata"));
+    remove(&lab.path("store"));
+    copy(&lab.path("old-store"), &lab.path("store"));
+    refused(&lab.populator(&["run"]), 81, "ROLLBACK", &["was accepted"]);
+}
+
+#[test]
+fn what_stood_for_a_chain_gives_way_where_it_is_not_enough() {
+    let lab = Lab::new();
+    done(&lab.bundler(&["run"]));
+    done(&lab.populator(&["run"]));
+    lab.source.put_image(
+        "apps/3",
+        "v1",
+        &[crate::lab::layer(0), crate::lab::layer(3)],
+    );
+    lab.ask_for(&["apps/1:v1", "apps/3:v1"]).unwrap();
+    done(&lab.bundler(&["run"]));
+    done(&lab.populator(&["run"]));
+    // The cache loses what only bundle 1 brought, and the state is lost.
+    let mut folders = vec![lab.path("disconnected/bundle/2")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else if fs::read(entry.path()).unwrap() == crate::lab::layer(2) {
+                fs::remove_file(entry.path()).unwrap();
+            }
+        }
+    }
+    remove(&lab.path("disconnected/metadata"));
+    done(&lab.populator(&["run"]));
+    lab.ask_for(&["apps/1:v1", "apps/2:v1", "apps/3:v1"])
+        .unwrap();
+    done(&lab.bundler(&["run"]));
+    let ran = lab.populator(&["run", "--output", "json"]);
+    done(&ran);
+    let applied = &ran.json()["result"]["applied"][0];
+    assert_eq!(applied["merged"], serde_json::json!([1]), "{ran}");
+    arrives(&lab, 3);
+}
+
+#[test]
+fn a_restored_bundle_whose_load_fails_is_still_built_on() {
+    let lab = settled();
+    done(&lab.bundler(&["run"]));
+    done(&lab.populator(&["run"]));
+    remove(&lab.path("disconnected/metadata"));
+    done(&lab.populator(&["run"]));
+    lab.play("VERSION=5.2\nMISBEHAVE=exit=1\n").unwrap();
+    let ran = lab.populator(&["run", "--sequence", "2"]);
+    assert_eq!(ran.status, 84, "{ran}");
+    lab.play(super::GOOD).unwrap();
+    lab.add_image(4);
+    done(&lab.bundler(&["run"]));
+    arrives(&lab, 4);
 }

@@ -85,7 +85,9 @@ fn a_store_that_a_transport_empties_goes_on_from_what_is_kept_here() {
         &folder,
         &format!("{folder}\n  drained: true"),
     );
-    done(&lab.bundler(&["run"]));
+    let words = ["no journal", "--first"];
+    refused(&lab.bundler(&["run"]), 83, "STATE_LOST", &words);
+    done(&lab.bundler(&["run", "--first"]));
     drain(&lab);
     ask(&lab, &[1, 2, 3]);
     done(&lab.bundler(&["run"]));
