@@ -91,7 +91,7 @@ fn remove_others(path: &Path, signed: &BTreeSet<PathBuf>) -> Result<(), Failure>
     }
     if !kind.is_file() || !signed.contains(path) {
         tracing::warn!(file = %path.display(), "this bundle does not hold it, and its image set would use it: removed");
-        fs::remove_file(path).map_err(|source| DiskError::new(Action::Remove, path, source))?;
+        disk::remove(path).map_err(|source| DiskError::new(Action::Remove, path, source))?;
     }
     Ok(())
 }

@@ -68,7 +68,6 @@ pub(crate) fn all() -> Vec<Scenario> {
             fs::remove_dir_all(gap.path("connected")).unwrap();
             ask_for(gap, 4);
         }),
-        on("prune", Side::Connected, PRUNE, two_full),
         on(
             "repair",
             Side::Connected,
@@ -78,7 +77,6 @@ pub(crate) fn all() -> Vec<Scenario> {
                 fs::remove_dir_all(gap.path("store/chunks")).unwrap();
             },
         ),
-        over(Store::S3, "prune over S3", Side::Connected, PRUNE, two_full),
         over(Store::S3, "full over S3", Side::Connected, &["run"], |_| ()),
         over(
             Store::S3,
@@ -90,21 +88,16 @@ pub(crate) fn all() -> Vec<Scenario> {
                 ask_for(gap, 3);
             },
         ),
-        on(
-            "prune",
-            Side::Connected,
-            &["prune", "--keep-full", "1"],
-            to_be_pruned,
-        ),
+        on("prune", Side::Connected, PRUNE, to_be_pruned),
         over(
             Store::S3,
             "prune over S3",
             Side::Connected,
-            &["prune", "--keep-full", "1"],
+            PRUNE,
             to_be_pruned,
         ),
         on(
-            "prune far",
+            "prune far unlisted",
             Side::Disconnected,
             &["prune", "--unlisted"],
             |gap| {
@@ -121,7 +114,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             publish(gap, 3);
         }),
         on("prune far", Side::Disconnected, &["prune"], |gap| {
-            two_full(gap);
+            to_be_pruned(gap);
             populate(gap);
             let aside = gap.path("aside");
             copy_folder(&gap.path("store/chunks"), &aside).unwrap();
@@ -147,15 +140,6 @@ pub(crate) fn named(name: &str) -> Scenario {
 }
 
 const PRUNE: &[&str] = &["prune", "--keep-full", "1"];
-
-/// Two full bundles, each with a delta.
-fn two_full(gap: &Gap) {
-    publish(gap, 2);
-    publish(gap, 3);
-    ask_for(gap, 4);
-    done(&run(gap, Side::Connected, &["run", "--full"])).unwrap();
-    publish(gap, 5);
-}
 
 fn publish(gap: &Gap, images: u8) {
     ask_for(gap, images);
