@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::io::disk::{self, Action, DiskError, Draft};
-use mimeograph_manifest::io::failpoint;
 use mimeograph_manifest::manifest::{Manifest, Role};
 
 /// The two sides keep local files in different places.
@@ -92,9 +91,7 @@ fn remove_others(path: &Path, signed: &BTreeSet<PathBuf>) -> Result<(), Failure>
     }
     if !kind.is_file() || !signed.contains(path) {
         tracing::warn!(file = %path.display(), "this bundle does not hold it, and its image set would use it: removed");
-        failpoint::reach("local-remove", path)
-            .and_then(|()| fs::remove_file(path))
-            .map_err(|source| DiskError::new(Action::Remove, path, source))?;
+        disk::remove(path).map_err(|source| DiskError::new(Action::Remove, path, source))?;
     }
     Ok(())
 }

@@ -273,15 +273,36 @@ impl Retention<'_> {
         Ok(doomed)
     }
 
-    /// Of each bundle the manifest first, then its signatures; then chunks.
-    fn sweep(&self, mut stream: Stream, full: Sequence, doomed: &Doomed) -> Result<(), Failure> {
+    /// What no list names is known by its manifest alone: that outlasts it, so that a run that is killed can be gone on with.
+    fn sweep(&self, stream: Stream, full: Sequence, doomed: &Doomed) -> Result<(), Failure> {
+        let listing = stream.listing.clone();
+        if self.request.unlisted == Unlisted::Drop {
+            self.sweep_chunks(stream, full, doomed)?;
+            return self.sweep_papers(&listing, doomed);
+        }
+        self.sweep_papers(&listing, doomed)?;
+        self.sweep_chunks(stream, full, doomed)
+    }
+
+    /// Of each bundle the manifest first, then its signatures.
+    fn sweep_papers(&self, listing: &Listing, doomed: &Doomed) -> Result<(), Failure> {
         for sequence in &doomed.bundles {
-            let signatures = stream.listing.signatures(*sequence);
+            let signatures = listing.signatures(*sequence);
             for key in [Key::Manifest(*sequence)].into_iter().chain(signatures) {
                 self.heed_signals()?;
                 self.store.remove(&key)?;
             }
         }
+        Ok(())
+    }
+
+    /// Unless a bundle that came meanwhile needs them.
+    fn sweep_chunks(
+        &self,
+        mut stream: Stream,
+        full: Sequence,
+        doomed: &Doomed,
+    ) -> Result<(), Failure> {
         let chunks: Vec<_> = doomed.chunks.keys().collect();
         let mut wanted = BTreeMap::new();
         for batch in chunks.chunks(BATCH) {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::io::fetched;
-use mimeograph_manifest::io::listing::Listing;
+use mimeograph_manifest::io::listing::{self, Listing};
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::key::{PublicKey, TrustedKeys};
 use mimeograph_manifest::manifest::{File, Kind, Link, Manifest, Role};
@@ -249,6 +249,21 @@ pub(crate) fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Every chunk of the store is one of a bundle there: nothing is left of those that were dropped.
+pub(crate) fn all_is_named(gap: &Gap, store: &dyn Fetch) -> Result<(), String> {
+    let manifests = manifests(gap, store)?;
+    let chunks = manifests.iter().flat_map(|manifest| manifest.chunks());
+    let named: BTreeSet<Digest> = chunks.map(|chunk| chunk.stored).collect();
+    let lying: BTreeSet<Digest> = listing::chunks(store).map_err(text)?.into_keys().collect();
+    if lying.is_subset(&named) {
+        return Ok(());
+    }
+    Err(format!(
+        "{} chunks are left",
+        lying.difference(&named).count()
+    ))
 }
 
 /// What is there has the name that belongs to it: no half of a file bears one that counts.

@@ -15,7 +15,7 @@ use crate::scenario::{Laid, all};
 const KILLS: usize = 500;
 
 /// Scenarios whose steps are made to fail, too: between them they have every kind of step.
-const FAIL: &[&str] = &["delta", "delta over S3", "catch up"];
+const FAIL: &[&str] = &["delta", "delta over S3", "catch up", "prune", "prune far"];
 /// What takes no space.
 const FREES: &[&str] = &["empty", "remove", "store-remove"];
 /// What is not ours to fail.

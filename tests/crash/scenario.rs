@@ -4,10 +4,10 @@ use std::fs;
 
 use mimeograph_manifest::io::dir::DirStore;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_tests::gap::Gap;
+use mimeograph_tests::gap::{Gap, copy_folder};
 use mimeograph_tests::s3::S3Server;
 
-use crate::end::{End, mark};
+use crate::end::{End, all_is_named, mark};
 use crate::ground::{Ground, Side, ask_for, command, done, run};
 
 /// A run.
@@ -68,6 +68,15 @@ pub(crate) fn all() -> Vec<Scenario> {
             fs::remove_dir_all(gap.path("connected")).unwrap();
             ask_for(gap, 4);
         }),
+        on(
+            "repair",
+            Side::Connected,
+            &["check-store", "--repair"],
+            |gap| {
+                publish(gap, 2);
+                fs::remove_dir_all(gap.path("store/chunks")).unwrap();
+            },
+        ),
         over(Store::S3, "full over S3", Side::Connected, &["run"], |_| ()),
         over(
             Store::S3,
@@ -79,21 +88,16 @@ pub(crate) fn all() -> Vec<Scenario> {
                 ask_for(gap, 3);
             },
         ),
-        on(
-            "prune",
-            Side::Connected,
-            &["prune", "--keep-full", "1"],
-            to_be_pruned,
-        ),
+        on("prune", Side::Connected, PRUNE, to_be_pruned),
         over(
             Store::S3,
             "prune over S3",
             Side::Connected,
-            &["prune", "--keep-full", "1"],
+            PRUNE,
             to_be_pruned,
         ),
         on(
-            "prune far",
+            "prune far unlisted",
             Side::Disconnected,
             &["prune", "--unlisted"],
             |gap| {
@@ -108,6 +112,16 @@ pub(crate) fn all() -> Vec<Scenario> {
             publish(gap, 2);
             populate(gap);
             publish(gap, 3);
+        }),
+        on("prune far", Side::Disconnected, &["prune"], |gap| {
+            to_be_pruned(gap);
+            populate(gap);
+            let aside = gap.path("aside");
+            copy_folder(&gap.path("store/chunks"), &aside).unwrap();
+            done(&run(gap, Side::Connected, PRUNE)).unwrap();
+            // What was dropped there is still here.
+            fs::remove_dir_all(gap.path("store/chunks")).unwrap();
+            fs::rename(aside, gap.path("store/chunks")).unwrap();
         }),
         on("catch up", Side::Disconnected, &["run"], |gap| {
             publish(gap, 2);
@@ -124,6 +138,8 @@ pub(crate) fn named(name: &str) -> Scenario {
     let found = all().into_iter().find(|scenario| scenario.name == name);
     found.unwrap_or_else(|| panic!("no scenario `{name}`"))
 }
+
+const PRUNE: &[&str] = &["prune", "--keep-full", "1"];
 
 fn publish(gap: &Gap, images: u8) {
     ask_for(gap, images);
@@ -190,7 +206,7 @@ impl Laid {
                 objects.join(place(&gap)),
             );
             if from.exists() {
-                mimeograph_tests::gap::copy_folder(&from, &to).unwrap();
+                copy_folder(&from, &to).unwrap();
             }
             for side in ["connected.yaml", "disconnected.yaml"] {
                 let text = fs::read_to_string(gap.path(side)).unwrap();
@@ -222,6 +238,9 @@ impl Laid {
     /// What comes after the run, and where that ends: what the connected side published is built on, and all of it
     /// verifies.
     pub(crate) fn end(&self, gap: &Gap) -> Result<End, String> {
+        if self.scenario.name.starts_with("prune") {
+            all_is_named(gap, &*self.store(gap))?;
+        }
         if self.scenario.side == Side::Connected {
             ask_for(gap, 6);
             done(&run(gap, Side::Connected, &["run"]))?;

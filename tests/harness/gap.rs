@@ -343,6 +343,9 @@ pub fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
             copy_folder(&from, &to)?;
         } else if !from.ends_with("bin/oc-mirror") || fs::hard_link(&from, &to).is_err() {
             fs::copy(&from, &to)?;
+            // Retention goes by it.
+            let modified = entry.metadata()?.modified()?;
+            fs::File::open(&to)?.set_modified(modified)?;
         }
     }
     Ok(())

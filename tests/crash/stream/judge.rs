@@ -142,12 +142,10 @@ pub(super) fn is_named(ran: &Ran) -> Result<(), String> {
         *ends.entry(format!("{program}: {what}")).or_default() += 1;
     };
     if ran.status == 0 {
-        let words = ran.stdout.split_whitespace().collect::<Vec<_>>();
-        let outcome = ran
-            .stdout
-            .split_once("\"outcome\":\"")
-            .and_then(|(_, rest)| rest.split_once('"'));
-        end(outcome.map_or(words.get(3).unwrap_or(&""), |(outcome, _)| outcome));
+        let between = |from, to| Some(ran.stdout.split_once(from)?.1.split_once(to)?.0);
+        let kind = between("published bundle", ")").and_then(|text| text.split_once('('));
+        let outcome = between("\"outcome\":\"", "\"");
+        end(outcome.or(kind.map(|(_, kind)| kind)).unwrap_or("done"));
         return Ok(());
     }
     let named = ErrorId::ALL.iter().find(|id| {

@@ -23,6 +23,14 @@ pub(crate) enum Step {
     Tamper { kind: Object, which: usize },
     /// The populator runs.
     Populate,
+    /// The bundler drops all but the last full bundle and what came after it.
+    Prune,
+    /// The populator drops what lists that have come over say.
+    PruneFar,
+    /// All that the stream names is looked at, and mended from what lies here.
+    Repair,
+    /// A chunk of the near store is lost.
+    LoseNear(usize),
     /// A volume is copied.
     Keep(Volume),
     /// A volume is as it was when it was last copied; empty if it never was.
@@ -110,9 +118,13 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::PublishAtOnce),
         4 => Just(Step::CarryAll),
         2 => (any::<u64>(), 20..100_u8).prop_map(|(order, share)| Step::CarrySome { order, share }),
-        2 => (object.clone(), any::<usize>()).prop_map(|(kind, which)| Step::Lose { kind, which }),
-        1 => (object, any::<usize>()).prop_map(|(kind, which)| Step::Tamper { kind, which }),
+        3 => (object.clone(), any::<usize>()).prop_map(|(kind, which)| Step::Lose { kind, which }),
+        3 => (object, any::<usize>()).prop_map(|(kind, which)| Step::Tamper { kind, which }),
         6 => Just(Step::Populate),
+        1 => Just(Step::Prune),
+        1 => Just(Step::PruneFar),
+        1 => Just(Step::Repair),
+        1 => any::<usize>().prop_map(Step::LoseNear),
         1 => volume.clone().prop_map(Step::Keep),
         2 => volume.prop_map(Step::Restore),
     ]

@@ -68,10 +68,6 @@ impl World {
             }
             Step::MoveTag { image, version } => self.move_tag(*image, *version),
             Step::Publish { writer, extent } => self.publish(*writer, extent)?,
-            // TODO(retention): one who loses the very first race must take the other's stream over.
-            Step::PublishAtOnce if self.published.is_empty() => {
-                self.publish(Writer::First, &Extent::New)?;
-            }
             Step::PublishAtOnce => self.publish_at_once()?,
             Step::CarryAll => self.carry(|_| true, 0),
             Step::CarrySome { order, share } => {
@@ -92,6 +88,18 @@ impl World {
                 }
             }
             Step::Populate => self.populate().map(drop)?,
+            Step::Prune => {
+                self.pruned = true;
+                self.look_after(Side::Connected, &["prune", "--keep-full", "1"])?;
+            }
+            Step::PruneFar => self.look_after(Side::Disconnected, &["prune"])?,
+            Step::Repair => self.look_after(Side::Connected, &["check-store", "--repair"])?,
+            Step::LoseNear(which) => {
+                let chunks = files(&self.gap().path("store/chunks"));
+                if let Some(chunk) = chunks.get(which % chunks.len().max(1)) {
+                    fs::remove_file(chunk).unwrap();
+                }
+            }
             Step::Keep(volume) => self.keep(*volume),
             Step::Restore(volume) => self.restore(*volume),
         }
@@ -247,6 +255,16 @@ impl World {
             self.promise(one["sequence"].as_u64().unwrap())?;
         }
         Ok(ran)
+    }
+
+    /// A command that keeps a store in order: it says why where it does not, and publishes nothing.
+    fn look_after(&mut self, side: Side, arguments: &[&str]) -> Result<(), String> {
+        let ran = run(self.gap(), side, arguments);
+        is_named(&ran)?;
+        match self.look_at_the_near_store()? {
+            0 => Ok(()),
+            new => Err(format!("{new} bundles were published: {ran}")),
+        }
     }
 
     fn keep(&mut self, volume: Volume) {
