@@ -219,7 +219,7 @@ fn a_full_disk_while_mirroring_publishes_nothing_and_is_called_that() {
 fn a_full_disk_for_state_is_called_that_and_nothing_is_lost_wherever_it_ends() {
     let mut ends = [Vec::new(), Vec::new()];
     // The lock takes the first page of 4 KiB; each further one lets a run come further.
-    for kib in [4, 12, 16, 24, 28] {
+    for kib in [4, 12, 16, 24, 40, 96] {
         let lab = lab(1);
         for (side, ends) in ["connected", "disconnected"].into_iter().zip(&mut ends) {
             let folder = format!("{side}/metadata");

@@ -31,7 +31,7 @@ pub(super) const SHAPE: &[(&str, &str, &str)] = &[
     ),
     (
         "state: { peers: [{ stream: '00000000000000000000000000000def' }] }",
-        "4:1: `state.peers[0].keys` is missing",
+        "4:18: `state.peers[0].keys` is missing",
         "name the public keys that the other stream is signed with",
     ),
     (
