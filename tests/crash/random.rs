@@ -1,5 +1,9 @@
 //! Both programs, killed at any moment, with the real `oc-mirror` where `MIMEOGRAPH_OC_MIRROR` names one.
 
+#[cfg_attr(
+    feature = "real-servers",
+    expect(dead_code, reason = "here nothing is pushed")
+)]
 #[path = "../pipeline/client.rs"]
 mod client;
 
