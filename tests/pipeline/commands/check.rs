@@ -35,6 +35,7 @@ fn a_fit_side_has_a_line_for_everything_and_nothing_is_changed() {
                 "bundleDir",
                 "metadataDir",
                 "store",
+                "stream",
                 "clock",
             ][..],
         ),
