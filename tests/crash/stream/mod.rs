@@ -53,13 +53,8 @@ fn whatever_happens_to_a_stream_no_image_that_was_promised_is_missing() {
     });
     let (steps, ends) = (stepped.load(Ordering::Relaxed), judge::ends());
     tell(&format!("{steps} steps, seed {seed}: {ends:?}"));
-    for end in [
-        "populator: applied",
-        "populator: waiting",
-        "bundler: heartbeat",
-    ] {
-        assert!(ends.contains_key(end), "no `{end}` in {ends:?}");
-    }
+    let applied = ends.get("populator: applied").copied();
+    assert!(applied > Some(5), "hardly a bundle was applied");
 }
 
 fn config(cases: u32, seed: u64) -> Config {
