@@ -42,6 +42,15 @@ pub struct Applied {
     pub key_id: Digest,
 }
 
+/// What the enclave that is furthest behind has applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lowest {
+    /// The enclave.
+    pub enclave: String,
+    /// The bundle.
+    pub bundle: Link,
+}
+
 /// What became of a receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
@@ -150,19 +159,23 @@ impl Acknowledged {
     }
 
     /// The lowest bundle that each of these enclaves has applied; of all that are known, where none is named.
-    fn lowest_of(&self, audience: &[EnclaveName]) -> Result<Option<Link>, AcknowledgedError> {
-        let all = self.enclaves.values().map(|applied| applied.bundle);
-        let bundles: Vec<_> = if audience.is_empty() {
-            all.collect()
+    fn lowest_of(&self, audience: &[EnclaveName]) -> Result<Option<Lowest>, AcknowledgedError> {
+        let enclaves: Vec<_> = if audience.is_empty() {
+            self.enclaves.iter().collect()
         } else {
             let of = |enclave: &EnclaveName| {
-                let applied = self.enclaves.get(enclave.as_str());
-                let silent = || AcknowledgedError::Silent(enclave.as_str().to_owned());
-                applied.map(|applied| applied.bundle).ok_or_else(silent)
+                let applied = self.enclaves.get_key_value(enclave.as_str());
+                applied.ok_or_else(|| AcknowledgedError::Silent(enclave.as_str().to_owned()))
             };
             audience.iter().map(of).collect::<Result<_, _>>()?
         };
-        Ok(bundles.into_iter().min_by_key(|bundle| bundle.sequence))
+        let lowest = enclaves
+            .into_iter()
+            .min_by_key(|(_, applied)| applied.bundle.sequence);
+        Ok(lowest.map(|(enclave, applied)| Lowest {
+            enclave: enclave.clone(),
+            bundle: applied.bundle,
+        }))
     }
 
     fn take(&mut self, receipt: &VerifiedReceipt) -> Result<Recorded, AcknowledgedError> {
@@ -228,7 +241,7 @@ pub fn record(metadata: &Path, receipt: &VerifiedReceipt) -> Result<Recorded, Ac
 ///
 /// `None` where receipts are not used: none was ever recorded, and the configuration trusts no key for them. An enclave
 /// of the audience that has not said anything is an error.
-pub fn lowest(config: &Config) -> Result<Option<Link>, Failure> {
+pub fn lowest(config: &Config) -> Result<Option<Lowest>, Failure> {
     let audience = &config.stream.audience;
     match Acknowledged::read(&config.artefacts.metadata_dir)? {
         Some(acknowledged) => Ok(acknowledged.lowest_of(audience)?),
@@ -242,5 +255,5 @@ pub fn lowest(config: &Config) -> Result<Option<Link>, Failure> {
 
 /// The same for a bundle that is to hold all that came after it: it must be known.
 pub fn since(config: &Config) -> Result<Link, Failure> {
-    Ok(lowest(config)?.ok_or(AcknowledgedError::None)?)
+    Ok(lowest(config)?.ok_or(AcknowledgedError::None)?.bundle)
 }

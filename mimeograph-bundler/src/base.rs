@@ -4,7 +4,6 @@
 use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::inventory::Before;
 use mimeograph_manifest::manifest::{Generation, Link};
-use mimeograph_manifest::name::Sequence;
 
 use crate::bundle::{Extent, Run};
 use crate::head::{HeadError, Published};
@@ -34,11 +33,13 @@ impl Run<'_> {
             return Ok((Base::Nothing, None));
         };
         let longest = self.request.config.bundle.full_every.unwrap_or(usize::MAX);
-        if extent == Extent::New && published.chain(content.sequence).len() >= longest {
+        if extent == Extent::New
+            && published.chain(content).map_or(0, |chain| chain.len()) >= longest
+        {
             tracing::info!("as `bundle.fullEvery` asks, this bundle is a full one");
             return Ok((Base::Nothing, None));
         }
-        if !restore::chain_of(self.store, published, &self.metadata, content.sequence)? {
+        if !restore::chain_of(self.store, published, &self.metadata, content)? {
             if extent != Extent::New {
                 return Err(HeadError::NotWhole(content.sequence).into());
             }
@@ -71,12 +72,12 @@ impl Run<'_> {
     /// What the bundles brought that the next one builds on.
     pub(crate) fn earlier(
         &self,
-        based_on: Option<Sequence>,
+        based_on: Option<Link>,
         published: &Published,
     ) -> Result<Option<Before>, Failure> {
         match based_on {
             None => Ok(Some(Before::default())),
-            Some(sequence) => inspect::before(&self.metadata, &published.bundles, sequence),
+            Some(link) => inspect::before(&self.metadata, published, link),
         }
     }
 }

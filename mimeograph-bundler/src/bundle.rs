@@ -269,9 +269,7 @@ impl Run<'_> {
         };
         let run = mirrored.inspect_err(|_| drop(idle(journal)))?;
         // What cannot be sealed is found out while the record can still be set back.
-        let earlier = self
-            .earlier(based_on.map(|link| link.sequence), published)?
-            .unwrap_or_default();
+        let earlier = self.earlier(based_on, published)?.unwrap_or_default();
         let producer = describe::producer(
             config,
             &oc_mirror,
@@ -391,7 +389,7 @@ impl Run<'_> {
                 },
             )?;
             match Outbound::of(journal)? {
-                Some(outbound) => self.publish(journal, outbound),
+                Some(outbound) => self.publish(journal, outbound, published, &published.dropped),
                 None => Ok(()),
             }
         })?;
@@ -448,7 +446,7 @@ impl Run<'_> {
     /// The manifests that what comes next builds on are kept here, and no others.
     fn keep_chain(&self, journal: &Journal, published: &Published) -> Result<(), Failure> {
         let content = journal.content.map(|link| link.sequence);
-        let mut chain = content.map_or_else(BTreeSet::new, |content| published.chain(content));
+        let mut chain = content.map_or_else(BTreeSet::new, |content| published.needed(content));
         chain.extend(journal.head.map(|head| head.link.sequence));
         kept::keep_manifests(&self.metadata, &chain)
     }

@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::io::config::{Config, Operation, Period};
 use mimeograph_manifest::io::console::{self, Front, Options, Report};
-use mimeograph_manifest::io::disk::{self, Lock};
 use mimeograph_manifest::io::keygen::keygen;
+use mimeograph_manifest::io::locks::Locks;
 use mimeograph_manifest::io::{interrupt, keys};
 use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Kind, Manifest};
@@ -202,20 +202,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The folders of a run, made if need be, and its lock.
-fn lock(config: &Config) -> Result<Lock, Failure> {
-    for folder in [&config.artefacts.metadata_dir, &config.artefacts.bundle_dir] {
-        disk::create_folder(folder, 0o755)?;
-    }
-    Ok(Lock::acquire(&config.artefacts.metadata_dir.join("lock"))?)
-}
-
 impl RunArguments {
     fn run(&self, front: &Front) -> Result<Report, Failure> {
         let config = front.config()?;
         let interrupt = interrupt::watch()?;
         let key = keys::signing(&config)?;
-        let _lock = lock(&config)?;
+        let _locks = Locks::acquire(&config.artefacts)?;
         let store = front.location()?.open()?;
         if !store.refuses_overwrite()? {
             tracing::warn!(
@@ -252,7 +244,9 @@ impl RunArguments {
 impl PruneArguments {
     fn run(&self, front: &Front) -> Result<Report, Failure> {
         let config = front.config()?;
-        let _lock = (!self.dry_run).then(|| lock(&config)).transpose()?;
+        let _locks = (!self.dry_run)
+            .then(|| Locks::acquire(&config.artefacts))
+            .transpose()?;
         let request = prune::Request {
             config: &config,
             front,
@@ -260,7 +254,7 @@ impl PruneArguments {
             keep: Keep {
                 full: self.keep_full,
                 days: self.keep_days,
-                applied: acknowledged::lowest(&config)?.map(|link| link.sequence),
+                applied: acknowledged::lowest(&config)?,
             },
             orphans: if self.orphans {
                 Orphans::Drop
@@ -286,7 +280,7 @@ fn check_store(front: &Front, repair: bool) -> Result<Report, Failure> {
     if !repair {
         return check_store::check(&request, &*front.location()?.open_to_read()?);
     }
-    let _lock = lock(&config)?;
+    let _locks = Locks::acquire(&config.artefacts)?;
     check_store::repair(&request, &*front.location()?.open()?)
 }
 

@@ -134,10 +134,19 @@ impl Published {
         store: &dyn Fetch,
         ours: &TrustedKeys,
     ) -> Result<Self, Failure> {
-        let dropped = match bundles.last() {
-            Some(head) => Self::read_dropped(store, ours, &head.stream)?,
-            None => Dropped::default(),
+        let Some(stream) = bundles.last().map(|head| head.stream.clone()) else {
+            return Ok(Self::default());
         };
+        // Our key may sign several streams, and a file be copied into the wrong one.
+        bundles.retain(|bundle| {
+            let is_of_it = bundle.stream == stream;
+            if !is_of_it {
+                let (sequence, stream) = (bundle.sequence, &bundle.stream);
+                tracing::warn!(%sequence, %stream, "a bundle of another stream is passed over");
+            }
+            is_of_it
+        });
+        let dropped = Self::read_dropped(store, ours, &stream)?;
         bundles.retain(|bundle| !dropped.has_bundle(bundle));
         Ok(Self { bundles, dropped })
     }
@@ -163,8 +172,25 @@ impl Published {
         self.bundles.iter().find(|one| one.sequence == sequence)
     }
 
-    /// The bundles that one needs, itself and the full one included.
-    pub fn chain(&self, sequence: Sequence) -> BTreeSet<Sequence> {
+    /// The bundles that one needs, itself first and the full one last, followed by their digests. `None`: one of them is
+    /// not there.
+    pub fn chain(&self, content: Link) -> Option<Vec<&Verified<Manifest>>> {
+        let mut chain = Vec::new();
+        let mut next = Some(content);
+        while let Some(link) = next {
+            let bundle = self.bundle(link.sequence);
+            let bundle = bundle.filter(|bundle| bundle.link() == link)?;
+            chain.push(bundle);
+            next = match bundle.kind {
+                Kind::Full => None,
+                _ => bundle.requires,
+            };
+        }
+        Some(chain)
+    }
+
+    /// The numbers of the bundles that one needs, as far as they are there.
+    pub fn needed(&self, sequence: Sequence) -> BTreeSet<Sequence> {
         pruned::kept(&self.bundles, [sequence])
     }
 

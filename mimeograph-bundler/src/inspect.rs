@@ -1,6 +1,5 @@
 //! Archives -> inventory: what they hold, whether it is whole, and whether it is what was asked for.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::archive::Contents;
@@ -10,13 +9,13 @@ use mimeograph_manifest::inventory::{Before, Inventory, check_closure};
 use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::imageset::refuse_any;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
-use mimeograph_manifest::manifest::{Kind, Manifest};
+use mimeograph_manifest::manifest::Link;
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::release::ReleaseKeys;
-use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::wish::evidence::Archives;
 use mimeograph_manifest::wish::{Question, judge};
 
+use crate::head::Published;
 use crate::journal::Mirrored;
 use crate::kept::{self, Piece};
 use crate::outbox;
@@ -104,28 +103,18 @@ pub(crate) fn inspect(candidate: Candidate<'_>) -> Result<Inspected, Failure> {
 /// `None`: an inventory of the chain is not kept here, so the next bundle must hold everything.
 pub(crate) fn before(
     metadata_dir: &Path,
-    published: &[Verified<Manifest>],
-    based_on: Sequence,
+    published: &Published,
+    based_on: Link,
 ) -> Result<Option<Before>, Failure> {
-    let by_sequence: BTreeMap<_, _> = published
-        .iter()
-        .map(|bundle| (bundle.sequence, bundle))
-        .collect();
+    let Some(chain) = published.chain(based_on) else {
+        return Ok(None);
+    };
     let mut before = Before::default();
-    let mut next = Some(based_on);
-    while let Some(sequence) = next {
-        let Some(bundle) = by_sequence.get(&sequence) else {
-            return Ok(None);
-        };
-        let Some(inventory) = kept(metadata_dir, sequence)? else {
+    for bundle in chain {
+        let Some(inventory) = kept(metadata_dir, bundle.sequence)? else {
             return Ok(None);
         };
         before.add_older(inventory);
-        next = if bundle.kind == Kind::Full {
-            None
-        } else {
-            bundle.requires.map(|link| link.sequence)
-        };
     }
     Ok(Some(before))
 }

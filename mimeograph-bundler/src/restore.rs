@@ -6,8 +6,7 @@ use std::path::Path;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault as _, chain};
 use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::manifest::{Kind, Manifest};
-use mimeograph_manifest::name::Sequence;
+use mimeograph_manifest::manifest::{Link, Manifest};
 use mimeograph_manifest::signed::Verified;
 
 use crate::head::Published;
@@ -19,26 +18,20 @@ pub(crate) fn chain_of(
     store: &dyn Fetch,
     published: &Published,
     metadata: &Path,
-    content: Sequence,
+    content: Link,
 ) -> Result<bool, Failure> {
-    let mut next = Some(content);
-    while let Some(sequence) = next {
-        let Some(bundle) = published.bundle(sequence) else {
-            return Ok(false);
-        };
-        let mut is_whole = restore(store, bundle, metadata, Piece::Inventory)?;
-        if sequence == content {
-            is_whole &= restore(store, bundle, metadata, Piece::History)?;
-        }
-        if !is_whole {
+    let Some(chain) = published.chain(content) else {
+        return Ok(false);
+    };
+    for bundle in &chain {
+        if !restore(store, bundle, metadata, Piece::Inventory)? {
             return Ok(false);
         }
-        next = match bundle.kind {
-            Kind::Full => None,
-            _ => bundle.requires.map(|link| link.sequence),
-        };
     }
-    Ok(true)
+    match chain.first() {
+        Some(content) => restore(store, content, metadata, Piece::History),
+        None => Ok(false),
+    }
 }
 
 /// Whether what is kept of a bundle is what was published with it, fetched where it was not.

@@ -1,6 +1,7 @@
 //! What the last run left, finished before `oc-mirror` may start again; what can no longer be finished is dropped, and
 //! mirrored anew.
 
+use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Exit, Failure};
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::io::config::Upkeep;
@@ -25,14 +26,16 @@ impl Run<'_> {
             return Ok(());
         };
         let sequence = outbound.link.sequence;
-        self.refuse_strange_store(&outbound)?;
+        let published = self.published()?;
+        self.refuse_strange_store(&outbound, &published)?;
         tracing::info!("the last run was stopped while publishing: its bundle is published first");
         let is_whole = self.has_chunks(&outbound)?;
         if !is_whole && !outbound.is_published(self.store)? {
             tracing::warn!(%sequence, "chunks of it are lost for good: it is dropped, and all is mirrored anew");
             return self.drop_run(journal, sequence);
         }
-        match self.publish(journal, outbound) {
+        // Which lists were heeded when it was made is not known any more.
+        match self.publish(journal, outbound, &published, &Dropped::default()) {
             Err(failure) if is_taken(&failure) => {
                 tracing::warn!("{failure}");
                 Ok(())
@@ -47,8 +50,11 @@ impl Run<'_> {
     }
 
     /// A bundle is published only where the one before it was. The settings may lead to another store by now.
-    fn refuse_strange_store(&self, outbound: &Outbound) -> Result<(), Failure> {
-        let published = self.published()?;
+    fn refuse_strange_store(
+        &self,
+        outbound: &Outbound,
+        published: &Published,
+    ) -> Result<(), Failure> {
         let Some(head) = published.head() else {
             return match outbound.manifest.previous {
                 Some(before) if self.absence() == Upkeep::Kept => {
@@ -89,11 +95,23 @@ impl Run<'_> {
     }
 
     /// Signature and manifest, then all that depends on their being there.
-    pub(crate) fn publish(&self, journal: &mut Journal, outbound: Outbound) -> Result<(), Failure> {
+    ///
+    /// `published` is what the bundle was built on, and `heeded` are the lists that shipping heeded.
+    pub(crate) fn publish(
+        &self,
+        journal: &mut Journal,
+        outbound: Outbound,
+        published: &Published,
+        heeded: &Dropped,
+    ) -> Result<(), Failure> {
         let (link, local) = (outbound.link, self.local(&outbound));
-        if !self.hold_against_lists(&outbound.manifest, &local)?
-            && !outbound.is_published(self.store)?
-        {
+        let is_held = || {
+            let bundle = &outbound.manifest;
+            let dropped = Published::read_dropped(self.store, &self.ours, &bundle.stream)?;
+            let chain_stays = self.is_chain_kept(bundle, published, &dropped);
+            Ok::<_, Failure>(self.hold_against(bundle, &dropped, heeded, &local)? && chain_stays)
+        };
+        if !is_held()? && !outbound.is_published(self.store)? {
             self.drop_run(journal, link.sequence)?;
             return Err(SealError::Pruned(link.sequence).into());
         }
@@ -104,7 +122,7 @@ impl Run<'_> {
             return Err(error.into());
         }
         // Once more: retention may have looked just before there was a manifest that names them.
-        let is_whole = self.hold_against_lists(&outbound.manifest, &local)?;
+        let is_whole = is_held()?;
         if outbound.manifest.kind == Kind::Heartbeat {
             self.outbox.clear()?;
         } else {
@@ -114,15 +132,32 @@ impl Run<'_> {
         if is_whole {
             return Ok(());
         }
-        // Nothing may build on it: the next bundle is a full one.
+        tracing::warn!(sequence = %link.sequence, "retention has dropped what this bundle builds on: the next one will be a full one");
         journal.content = None;
         Ok(journal.write(&self.metadata)?)
     }
 
-    /// Whether all is there that retention on another host may have removed.
-    fn hold_against_lists(&self, bundle: &Manifest, local: &Local<'_>) -> Result<bool, Failure> {
-        let dropped = Published::read_dropped(self.store, &self.ours, &bundle.stream)?;
-        self.mend_dropped(bundle, &dropped, local)
+    /// Whether no list names a bundle that this one requires, or one further down.
+    fn is_chain_kept(&self, bundle: &Manifest, published: &Published, dropped: &Dropped) -> bool {
+        let Some(required) = bundle.requires.filter(|_| self.absence() == Upkeep::Kept) else {
+            return true;
+        };
+        let chain = published.chain(required);
+        chain.is_some_and(|chain| !chain.iter().any(|one| dropped.has_bundle(one)))
+    }
+
+    /// Whether all chunks stay that retention on another host may be removing: what lists name that were not `heeded` is
+    /// sent again, there or not, because what is written after a list is left alone.
+    fn hold_against(
+        &self,
+        bundle: &Manifest,
+        dropped: &Dropped,
+        heeded: &Dropped,
+        local: &Local<'_>,
+    ) -> Result<bool, Failure> {
+        self.send_again(bundle, dropped, local, |stored| {
+            dropped.since(stored) > heeded.since(stored)
+        })
     }
 
     /// Retention on another host may have removed what we took for held when we made our last bundle.
@@ -133,31 +168,33 @@ impl Run<'_> {
         match published.bundle(link.sequence) {
             Some(last) if last.link() == link => {
                 let local = self.local_of(link);
-                self.mend_dropped(last, &published.dropped, &local)
+                self.send_again(last, &published.dropped, &local, |_| false)
                     .map(drop)
             }
             _ => Ok(()),
         }
     }
 
-    /// Sends again what is missing of a bundle, where lists name chunks of it. `false`: some are lost for good.
-    fn mend_dropped(
+    /// Sends again what is missing of a bundle or at risk, where lists name chunks of it. `false`: some can no longer be sent.
+    fn send_again(
         &self,
         bundle: &Manifest,
         dropped: &Dropped,
         local: &Local<'_>,
+        is_at_risk: impl Fn(&Digest) -> bool,
     ) -> Result<bool, Failure> {
-        let mut chunks = bundle.chunks();
-        let is_named = chunks.any(|chunk| dropped.since(&chunk.stored).is_some());
+        let chunks = || bundle.chunks().map(|chunk| chunk.stored);
+        let is_named = chunks().any(|stored| dropped.since(&stored).is_some());
         if !is_named || self.upkeep() == Upkeep::Drained {
             return Ok(true);
         }
-        let missing = unlisted(self.store, bundle)?;
-        let lost = mend(self.store, bundle, missing, local)?;
+        let mut wanted = unlisted(self.store, bundle)?;
+        wanted.extend(chunks().filter(is_at_risk));
+        let lost = mend(self.store, bundle, wanted, local)?;
         if let Some(chunk) = lost.first() {
             tracing::warn!(
                 sequence = %bundle.sequence, count = lost.len(), first = %chunk,
-                "chunks of this bundle are missing from the store, and are not here: `check-store` names them"
+                "retention has dropped chunks of this bundle, and they are not here any more: `check-store` names those that are missing"
             );
         }
         Ok(lost.is_empty())
@@ -197,7 +234,7 @@ impl Run<'_> {
         tracing::info!("the last run mirrored but did not publish: its archives are shipped first");
         if let Some(link) = mirrored.based_on {
             // What is kept of the chain may be another bundler's, or damaged.
-            restore::chain_of(self.store, published, &self.metadata, link.sequence)?;
+            restore::chain_of(self.store, published, &self.metadata, link)?;
         }
         let read = self
             .front()
@@ -221,7 +258,7 @@ impl Run<'_> {
         let bytes = disk::read_bounded(&self.outbox.imageset(), limits::IMAGESET_SIZE)?;
         let imageset = ImageSet::parse(&bytes)?;
         let earlier = self
-            .earlier(mirrored.based_on.map(|link| link.sequence), published)?
+            .earlier(mirrored.based_on, published)?
             .unwrap_or_default();
         let inspected = inspect::inspect(Candidate {
             contents: outbox::read(&archives, generation, &|_| ())?,

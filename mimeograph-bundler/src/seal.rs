@@ -42,7 +42,7 @@ pub enum SealError {
     Taken(Sequence),
     /// What it builds on in the store is going.
     #[error(
-        "chunks of bundle {0} were dropped by retention meanwhile, and are not here any more: it is not published"
+        "retention has dropped what bundle {0} builds on meanwhile, and it is not here any more: it is not published"
     )]
     Pruned(Sequence),
     /// The clock is before what was published.

@@ -35,7 +35,9 @@ pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Check
             .map_or("nothing applied yet".to_owned(), |mark| {
                 format!("bundle {mark} is applied")
             });
-        Ok((says, ledger))
+        let set_back = ledger.set_back();
+        let set_back = set_back.map_or_else(String::new, |set_back| format!("; {set_back}"));
+        Ok((says + &set_back, ledger))
     });
     checks.run("state copy", || state_copy(config, ledger.as_ref()));
     if config.receipts.key_file.is_some() {

@@ -8,8 +8,8 @@ use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::io::config::{Config, Operation};
 use mimeograph_manifest::io::console::{self, Front, Options, Report};
-use mimeograph_manifest::io::disk::{self, Lock};
 use mimeograph_manifest::io::keygen::keygen;
+use mimeograph_manifest::io::locks::Locks;
 use mimeograph_manifest::io::{interrupt, keys};
 use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Link, Role};
@@ -221,7 +221,7 @@ pub fn main() -> ExitCode {
             sequence,
             manifest_sha256,
         } => run("adopt", &|front| {
-            let (config, _lock) = locked(front)?;
+            let (config, _locks) = locked(front)?;
             let store = front.location()?.open_to_read()?;
             let link = Link {
                 sequence,
@@ -231,14 +231,14 @@ pub fn main() -> ExitCode {
         }),
         Command::Cache { trim } => run("cache", &|front| {
             if trim {
-                let (config, _lock) = locked(front)?;
+                let (config, _locks) = locked(front)?;
                 trim::trim(&config)
             } else {
                 trim::report(&front.config()?)
             }
         }),
         Command::Retired { to } => run("retired", &|front| {
-            let (config, _lock) = locked(front)?;
+            let (config, _locks) = locked(front)?;
             retired::retired(&config, to.as_deref())
         }),
         Command::Keygen { out } => run("keygen", &|_| new_keys(&out)),
@@ -319,11 +319,11 @@ fn state(config: Option<&Config>) -> Result<Ledger, Failure> {
 }
 
 fn drop_old(front: &Front, arguments: PruneArguments) -> Result<Report, Failure> {
-    let (config, _lock) = if arguments.dry_run {
+    let (config, _locks) = if arguments.dry_run {
         (front.config()?, None)
     } else {
-        let (config, lock) = locked(front)?;
-        (config, Some(lock))
+        let (config, locks) = locked(front)?;
+        (config, Some(locks))
     };
     let request = prune::Request {
         config: &config,
@@ -343,21 +343,18 @@ fn drop_old(front: &Front, arguments: PruneArguments) -> Result<Report, Failure>
     prune::prune(&request, &*front.location()?.open_to_discard()?)
 }
 
-/// The configuration, and the lock of whoever changes what is here.
-fn locked(front: &Front) -> Result<(Config, Lock), Failure> {
+/// The configuration, and the locks of whoever changes what is here.
+fn locked(front: &Front) -> Result<(Config, Locks), Failure> {
     let config = front.config()?;
-    for folder in [&config.artefacts.metadata_dir, &config.artefacts.bundle_dir] {
-        disk::create_folder(folder, 0o755)?;
-    }
-    let lock = Lock::acquire(&config.artefacts.metadata_dir.join("lock"))?;
-    Ok((config, lock))
+    let locks = Locks::acquire(&config.artefacts)?;
+    Ok((config, locks))
 }
 
 fn run_once(front: &Front, arguments: &RunArguments) -> Result<Report, Failure> {
     front.config()?.target()?;
     let interrupt = interrupt::watch()?;
     let trusted = keys::trusted(&front.config()?)?;
-    let (config, _lock) = locked(front)?;
+    let (config, _locks) = locked(front)?;
     let store = front.location()?.open_to_read()?;
     let request = Request {
         config: &config,
@@ -400,6 +397,9 @@ fn report(populated: &Populated, config: &Config) -> Result<Report, Failure> {
     }
     if !populated.skipped.is_empty() {
         lines.push(among("not needed: bundle ", &populated.skipped));
+    }
+    if let Some(set_back) = &populated.set_back {
+        lines.push(set_back.to_string());
     }
     if let Some(waiting) = &populated.waiting {
         lines.push(format!(

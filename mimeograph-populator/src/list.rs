@@ -93,6 +93,9 @@ pub fn list(
             row.sequence, row.bytes, row.here, row.says
         );
     }
+    if let Some(set_back) = ledger.set_back() {
+        let _ = writeln!(table, "{set_back}");
+    }
     if rows.is_empty() {
         table = format!("no bundles yet in {}\n", store.describe());
     }

@@ -96,6 +96,9 @@ pub(crate) fn plan(
         Some(course) => Plan::of(&course, &chooser)?,
     };
     let mut text = text(&plan, &ledger);
+    if let Some(set_back) = ledger.set_back() {
+        let _ = write!(text, "\n{set_back}");
+    }
     if plan.load.is_some() {
         let bundle_dir = disk::free_space(&config.artefacts.bundle_dir)?;
         let cache = disk::free_space(Cache::of(config).root())?;

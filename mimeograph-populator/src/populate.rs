@@ -20,7 +20,7 @@ use crate::apply::{Applied, Applier, HeldUp, Reached};
 use crate::cache::Cache;
 use crate::course::{Asked, Chooser, Course, Shelf};
 use crate::late::{Late, Patience, Waiting};
-use crate::ledger::{Accepted, Ledger};
+use crate::ledger::{Accepted, Ledger, SetBack};
 use crate::open::{Opened, accept, open};
 use crate::origin::{Ground, Start};
 use crate::receipt::Receipts;
@@ -58,6 +58,8 @@ pub struct Populated {
     pub mark: Option<u64>,
     /// The newest bundle of all, a heartbeat perhaps: how fresh the stream is.
     pub newest: Option<Newest>,
+    /// Where the target stands below that.
+    pub set_back: Option<SetBack>,
     /// Where its receipt was put.
     pub receipt: Option<PathBuf>,
 }
@@ -135,6 +137,7 @@ impl Run<'_> {
         populated.waiting = late.wait(&mut ledger, &patience)?;
         populated.mark = ledger.mark().map(Sequence::number);
         populated.newest = Newest::of(&found, &ledger);
+        populated.set_back = ledger.set_back();
         Ok(populated)
     }
 

@@ -321,6 +321,8 @@ impl Retention<'_> {
                 Ok::<_, Failure>(self.store.remove(&Key::Chunk(***stored))?)
             })?;
         }
+        let ages = Ages::now(self.store, self.request.config.trust.wait_at_most)?;
+        self.store.remove_unfinished(ages.horizon())?;
         Ok(())
     }
 

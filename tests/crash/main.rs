@@ -13,6 +13,7 @@ mod end;
 mod form;
 mod ground;
 mod matrix;
+mod meanwhile;
 mod oc_mirror;
 mod random;
 mod scenario;

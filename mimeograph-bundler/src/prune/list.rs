@@ -28,7 +28,7 @@ impl Retention<'_> {
             return Ok(Vec::new());
         };
         let now = clock::now();
-        let kept = stream.kept(self.request.keep, now);
+        let kept = stream.kept(&self.request.keep, now);
         let going = stream
             .alive()
             .filter(|one| !kept.contains(&one.sequence))

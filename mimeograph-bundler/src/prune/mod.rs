@@ -28,19 +28,20 @@ use serde::Serialize;
 
 use self::stream::Stream;
 use self::sweep::Doomed;
+use crate::acknowledged::Lowest;
 use crate::head::Published;
 use crate::journal::{Journal, Stage};
 use crate::seal;
 
 /// What is kept, whatever else.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Keep {
     /// So many full bundles, and all that came after the oldest of them.
     pub full: NonZeroUsize,
     /// All that is younger than so many days.
     pub days: Option<u16>,
     /// This one, the last that every enclave has applied by its own word, and all that came after it.
-    pub applied: Option<Sequence>,
+    pub applied: Option<Lowest>,
 }
 
 /// What becomes of chunks that neither a bundle nor a list names: those of runs that came to nothing, or of one that is
@@ -100,6 +101,11 @@ pub enum PruneError {
     /// Another host has written one.
     #[error("another host drops bundles of this stream at this moment: list {0} is its")]
     Taken(Sequence),
+    /// Another host has published at the same time.
+    #[error(
+        "another host has published bundle {0} at this very moment, and chunks of it were dropped"
+    )]
+    Raced(Sequence),
     /// SIGTERM or SIGINT.
     #[error("stopped by a signal while dropping")]
     Interrupted,
@@ -112,6 +118,7 @@ impl Fault for PruneError {
             Self::Unverified(error) => error.id(),
             Self::List(_) => ErrorId::Bug,
             Self::Taken(_) => ErrorId::Locked,
+            Self::Raced(_) => ErrorId::StoreDamaged,
             Self::Interrupted => ErrorId::Interrupted,
         }
     }
@@ -124,6 +131,9 @@ impl Fault for PruneError {
             }
             Self::List(_) => return None,
             Self::Taken(_) => "wait for it to end, and run again",
+            Self::Raced(_) => {
+                "that host sends them again as it ends, or when it runs next: let it, then see `mimeograph-bundler check-store`"
+            }
             Self::Interrupted => "run it again: it goes on where it was",
         };
         Some(hint.into())
@@ -166,6 +176,7 @@ impl Retention<'_> {
     fn run(&self) -> Result<Told, Failure> {
         let mut stream = Stream::read(self.store, &self.ours)?;
         self.check(&stream)?;
+        let held_back = self.held_back(&stream);
         let lists = self.lists(&stream)?;
         let numbers = lists.iter().map(|list| list.number).collect();
         let doomed = if self.request.act == Act::Tell {
@@ -179,7 +190,22 @@ impl Retention<'_> {
             }
             self.sweep()?
         };
-        Ok(Told::of(doomed, numbers))
+        Ok(Told {
+            held_back,
+            ..Told::of(doomed, numbers)
+        })
+    }
+
+    /// The enclave for whose sake more is kept than was asked for.
+    fn held_back(&self, stream: &Stream) -> Option<String> {
+        let (now, keep) = (clock::now(), &self.request.keep);
+        let lowest = keep.applied.as_ref()?;
+        let asked = Keep {
+            applied: None,
+            ..keep.clone()
+        };
+        let is_more = stream.kept(keep, now) != stream.kept(&asked, now);
+        is_more.then(|| format!("{} has bundle {}", lowest.enclave, lowest.bundle.sequence))
     }
 
     /// It must be our stream, nothing may be in the making, and our clock must be right.
@@ -216,6 +242,9 @@ struct Told {
     kept: BTreeSet<Sequence>,
     /// The lists that are written for it.
     lists: Vec<Sequence>,
+    /// Which enclave's receipt keeps more than was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_back: Option<String>,
 }
 
 impl Told {
@@ -227,6 +256,7 @@ impl Told {
             left: doomed.left,
             kept: doomed.kept,
             lists,
+            held_back: None,
         }
     }
 
@@ -240,7 +270,11 @@ impl Told {
             Act::Tell => format!("would drop {}", self.going()),
             Act::Drop => format!("dropped {}", self.going()),
         };
-        let kept = format!("bundles {} are kept", numbers(&self.kept));
+        let mut kept = format!("bundles {} are kept", numbers(&self.kept));
+        if let Some(enclave) = &self.held_back {
+            kept.push_str(", more than was asked for: by its last receipt, ");
+            kept.push_str(enclave);
+        }
         let left = match self.left {
             0 => String::new(),
             left => format!("; {left} chunks that nothing names are too young to go"),

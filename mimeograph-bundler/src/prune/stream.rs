@@ -72,7 +72,7 @@ impl Stream {
     }
 
     /// Those that are to be kept of them, with all that they require, on a list or not.
-    pub fn kept(&self, keep: Keep, now: Timestamp) -> BTreeSet<Sequence> {
+    pub fn kept(&self, keep: &Keep, now: Timestamp) -> BTreeSet<Sequence> {
         let mut fulls = self.alive().rev().filter(|one| one.kind == Kind::Full);
         let oldest = fulls.nth(keep.full.get() - 1).map(|full| full.sequence);
         let is_young = |bundle: &Manifest| {
@@ -80,7 +80,10 @@ impl Stream {
             keep.days.is_some_and(|keep| days < keep.into())
         };
         // That one too: `--since-acknowledged` builds on it.
-        let is_ahead = |sequence| keep.applied.is_some_and(|applied| sequence >= applied);
+        let is_ahead = |sequence| {
+            let applied = keep.applied.as_ref();
+            applied.is_some_and(|applied| sequence >= applied.bundle.sequence)
+        };
         let wanted = self
             .alive()
             .filter(|one| Some(one.sequence) >= oldest || is_young(one) || is_ahead(one.sequence));

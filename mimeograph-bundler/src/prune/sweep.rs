@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mimeograph_manifest::chunk::Chunk;
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::io::age::Ages;
-use mimeograph_manifest::io::listing::{self, Listing};
+use mimeograph_manifest::io::listing::{self, Listing, is_listed};
 use mimeograph_manifest::io::workers;
 use mimeograph_manifest::layout::Key;
 use mimeograph_manifest::name::Sequence;
@@ -14,8 +15,9 @@ use super::stream::Stream;
 use super::{PruneError, Retention};
 use crate::kept;
 
-/// After so many chunks it is looked again whether another host has published.
-const BATCH: usize = 1000;
+/// After so many chunks it is looked again whether another host has published: so many it may miss, which it then sends
+/// again.
+const BATCH: usize = 100;
 
 /// What goes, and what stays.
 pub(super) struct Doomed {
@@ -76,6 +78,7 @@ impl Retention<'_> {
         }
         let chunks: Vec<_> = doomed.chunks.keys().collect();
         let mut wanted = BTreeMap::new();
+        let mut removed = BTreeSet::new();
         for batch in chunks.chunks(BATCH) {
             if Listing::of(self.store)?.newest() != stream.newest() {
                 stream = Stream::read(self.store, &self.ours)?;
@@ -90,8 +93,32 @@ impl Retention<'_> {
                 self.heed_signals()?;
                 Ok::<_, Failure>(self.bin.remove(&Key::Chunk(***stored))?)
             })?;
+            removed.extend(batch.into_iter().copied());
         }
+        self.look_back(&stream, &removed)?;
+        let ages = Ages::now(self.store, self.request.grace)?;
+        self.bin.remove_unfinished(ages.horizon())?;
         Ok(doomed)
+    }
+
+    /// A bundle that another host has published since we last looked may name what was removed. That host looks, too, and
+    /// sends it again; where it has not, somebody must know.
+    fn look_back(&self, before: &Stream, removed: &BTreeSet<&Digest>) -> Result<(), Failure> {
+        if Listing::of(self.store)?.newest() == before.newest() {
+            return Ok(());
+        }
+        let stream = Stream::read(self.store, &self.ours)?;
+        let wanted = stream.objects(&stream.kept_by_lists());
+        if !wanted.keys().any(|stored| removed.contains(stored)) {
+            return Ok(());
+        }
+        let listed = listing::chunks(self.store)?;
+        let is_lost = |chunk: &Chunk| removed.contains(&chunk.stored) && !is_listed(&listed, chunk);
+        let mut newest = stream.alive().rev();
+        match newest.find(|bundle| bundle.chunks().any(is_lost)) {
+            Some(bundle) => Err(PruneError::Raced(bundle.sequence).into()),
+            None => Ok(()),
+        }
     }
 
     fn heed_signals(&self) -> Result<(), PruneError> {

@@ -24,6 +24,11 @@ impl Ages {
         })
     }
 
+    /// What was written before this, by the store's clock, is too old to be on its way.
+    pub fn horizon(&self) -> Timestamp {
+        Timestamp::from_unix(self.store.unix() - self.grace.signed().as_secs())
+    }
+
     /// Whether an object is too old to be on its way.
     pub fn is_old(&self, modified: Timestamp) -> bool {
         self.store.since(modified) >= self.grace.signed()

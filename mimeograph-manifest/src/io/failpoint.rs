@@ -4,7 +4,7 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `MIMEOGRAPH_FAILPOINT` | `NAME:N:WHAT`: what becomes of the N-th point of this name (`*`: of any) that is reached, counted from 1: `kill` (SIGKILL), `eio`, `enospc` |
+//! | `MIMEOGRAPH_FAILPOINT` | `NAME:N:WHAT`: what becomes of the N-th point of this name (`*`: of any) that is reached, counted from 1: `kill` (SIGKILL), `stop` (SIGSTOP: it goes on after SIGCONT), `eio`, `enospc` |
 //! | `MIMEOGRAPH_FAILPOINTS_REACHED` | a file that gets a line for each point that is reached: its name, and what the step changes |
 
 use std::io;

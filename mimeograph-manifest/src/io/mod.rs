@@ -15,6 +15,7 @@ pub mod keygen;
 pub mod keys;
 pub mod listing;
 pub mod location;
+pub mod locks;
 pub mod oc_mirror;
 mod open;
 pub mod process;

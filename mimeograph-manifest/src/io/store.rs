@@ -68,6 +68,9 @@ pub trait Shelve: Fetch {
 pub trait Discard: Fetch {
     /// Removes an object, for good before this returns. Where there is none, nothing is wrong.
     fn remove(&self, key: &Key) -> Result<(), StoreError>;
+
+    /// Removes what writers that were killed left behind before this moment, by the store's clock. Returns how many.
+    fn remove_unfinished(&self, before: Timestamp) -> Result<usize, StoreError>;
 }
 
 /// A store that can be written to and read from.

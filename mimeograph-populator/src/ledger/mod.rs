@@ -6,6 +6,7 @@ mod inventories;
 mod series;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use mimeograph_manifest::digest::Digest;
@@ -51,6 +52,29 @@ pub struct Ledger {
     /// What a person said was there already, oldest first.
     #[serde(default)]
     pub adopted: Vec<Adopted>,
+    /// The bundle below the content mark that was loaded last, as a person asked.
+    #[serde(default)]
+    pub set_back_to: Option<Link>,
+}
+
+/// The target does not stand at the content mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SetBack {
+    /// The bundle that was loaded last.
+    pub to: Sequence,
+    /// The highest applied.
+    pub mark: Sequence,
+}
+
+impl fmt::Display for SetBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { to, mark } = self;
+        write!(
+            f,
+            "the target was set back to bundle {to}: `run --sequence {mark}` loads the highest applied one again, and so does a newer one"
+        )
+    }
 }
 
 /// A bundle that was accepted.
@@ -130,6 +154,13 @@ impl Ledger {
         newest
             .find(|(_, bundle)| is_applied(bundle))
             .map(|(sequence, _)| *sequence)
+    }
+
+    /// Whether the target stands below the content mark, and where.
+    pub fn set_back(&self) -> Option<SetBack> {
+        let (link, mark) = self.set_back_to.zip(self.mark())?;
+        let to = link.sequence;
+        Some(SetBack { to, mark })
     }
 
     /// The newest bundle that was accepted.
@@ -250,6 +281,8 @@ impl Ledger {
     /// Records that a bundle was applied; what was waited for below it is waited for no more.
     pub fn apply(&mut self, manifest: &Verified<Manifest>) {
         self.accept(manifest, Fate::Applied);
+        let is_below = Some(manifest.sequence) < self.mark();
+        self.set_back_to = is_below.then(|| manifest.link());
         self.waiting
             .retain(|sequence, _| *sequence > manifest.sequence);
         self.loading = None;

@@ -19,7 +19,7 @@ use mimeograph_manifest::manifest::Generation;
 use mimeograph_manifest::name::Sequence;
 use serde::Serialize;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, SetBack};
 use crate::placed::{Placed, Spot};
 use crate::registry::{ASKED_AT_ONCE, Registry, Wanted};
 
@@ -69,6 +69,9 @@ enum RetiredError {
     /// The record is of another load.
     #[error("what bundle {0} placed is not recorded")]
     NotRecorded(Sequence),
+    /// What it holds is not what was applied last.
+    #[error("{0}")]
+    SetBack(SetBack),
     /// What is left out may be wanted.
     #[error(
         "bundle {0} lacks images, by its own word: what it does not name may still be asked for"
@@ -85,6 +88,7 @@ impl Fault for RetiredError {
             Self::NothingApplied => ErrorId::InputMissing,
             Self::V1(_) => ErrorId::Usage,
             Self::NotRecorded(_) => ErrorId::Incomplete,
+            Self::SetBack(_) => ErrorId::Rollback,
             Self::Partial(_) => ErrorId::Partial,
             Self::There(_) => ErrorId::CannotCreate,
         }
@@ -96,6 +100,7 @@ impl Fault for RetiredError {
                 Self::NothingApplied => "run `mimeograph-populator run` first",
                 Self::V1(_) => "see its `--dry-run`, and `mirror.ocMirror.extraArgs`",
                 Self::NotRecorded(_) => "ask again after the next bundle was applied",
+                Self::SetBack(_) => "ask again after that",
                 Self::Partial(_) => "ask again after a whole bundle was applied",
                 Self::There(_) => "name another file with `--to`",
             }
@@ -132,6 +137,9 @@ fn placed(config: &Config) -> Result<Placed, Failure> {
     let metadata = &config.artefacts.metadata_dir;
     let ledger = Ledger::read(metadata)?;
     let mark = ledger.mark().ok_or(RetiredError::NothingApplied)?;
+    if let Some(set_back) = ledger.set_back() {
+        return Err(RetiredError::SetBack(set_back).into());
+    }
     let bundle = &ledger.bundles[&mark];
     if bundle.generation == Generation::V1 {
         return Err(RetiredError::V1(mark).into());

@@ -321,7 +321,9 @@ fn what_an_enclave_still_needs_is_not_pruned() {
     configure(&lab, "connected", "trust:\n", audience);
     refused(&prune(), 66, "INPUT_MISSING", &["alpha", "stream.audience"]);
     done(&ack(&lab, &forge(&lab, "alpha", 2, &ours)));
-    done(&prune());
+    let ran = prune();
+    done(&ran);
+    assert!(ran.stdout.contains("alpha has bundle 2"), "{ran}");
     assert_eq!([1, 2, 3, 4].map(there), [false, true, true, true]);
     done(&ack(&lab, &forge(&lab, "alpha", 4, &ours)));
     done(&prune());

@@ -303,11 +303,26 @@ fn an_old_bundle_is_loaded_again_only_where_that_is_asked_for() {
     assert_eq!(target(), new);
     done(&lab.populator(&["run", "--sequence", "1", "--allow-rollback"]));
     assert_eq!(target(), old);
-    let ran = lab.populator(&["run"]);
+    let says_so = |arguments: &[&str]| {
+        let ran = lab.populator(arguments);
+        let is_said =
+            ran.stdout.contains("set back to bundle 1") && ran.stdout.contains("run --sequence 2");
+        (ran, is_said)
+    };
+    let (ran, is_said) = says_so(&["run"]);
     done(&ran);
-    assert!(ran.stdout.contains("nothing to do"), "{ran}");
+    assert!(ran.stdout.contains("nothing to do") && is_said, "{ran}");
+    for command in ["check", "list", "plan"] {
+        let (ran, is_said) = says_so(&[command]);
+        assert!(is_said, "{ran}");
+    }
+    let words = ["set back to bundle 1", "run --sequence 2"];
+    refused(&lab.populator(&["retired"]), 81, "ROLLBACK", &words);
     done(&lab.populator(&["run", "--sequence", "2"]));
     assert_eq!(target(), new);
+    let (ran, is_said) = says_so(&["run"]);
+    done(&ran);
+    assert!(!is_said, "{ran}");
     refused(
         &lab.populator(&["run", "--sequence", "7"]),
         66,

@@ -159,6 +159,18 @@ fn of_two_runs_at_once_one_goes_on() {
             _ => lab.populator(&["run"]),
         };
         refused(&second, 75, "LOCKED", &["metadata/lock"]);
+        // Another configuration that shares the large folder by mistake.
+        let file = format!("{side}.yaml");
+        let text = std::fs::read_to_string(lab.path(&file)).unwrap();
+        let other = text.replace(&format!("/{side}/metadata"), "/other-metadata");
+        assert_ne!(text, other);
+        std::fs::write(lab.path("other.yaml"), other).unwrap();
+        let program = match side {
+            "connected" => &lab.programs().bundler,
+            _ => &lab.programs().populator,
+        };
+        let second = crate::user::run(lab.command(program, "other", &["run"]));
+        refused(&second, 75, "LOCKED", &["bundle/bundle.lock"]);
         going.signal("TERM");
         assert_eq!(going.ended().status, 75);
     }

@@ -235,6 +235,35 @@ fn a_bundle_that_counted_on_chunks_which_another_host_drops_gets_them_back() {
 }
 
 #[test]
+fn a_bundle_of_another_stream_that_our_key_signed_does_not_stand_in_for_one_of_ours() {
+    let lab = large_lab();
+    done(&lab.bundler(&["run"]));
+    ask(&lab, &[1, 2, 3]);
+    done(&lab.bundler(&["run"]));
+    assert_eq!(manifest(&lab, 2)["requires"]["sequence"], 1);
+    // Somebody copies another stream's first bundle over it.
+    second_host(&lab);
+    fs::create_dir(lab.path("elsewhere")).unwrap();
+    let store = format!("dir:{}", lab.path("elsewhere").display());
+    ask(&lab, &[4, 5]);
+    done(&second(&lab, &["run", "--store", &store]));
+    for name in names(&lab, "manifests") {
+        if name.starts_with("0000000001.") {
+            fs::remove_file(lab.path("store/manifests").join(name)).unwrap();
+        }
+    }
+    let mut copy = Command::new("cp");
+    copy.args(["-a", "elsewhere/.", "store"])
+        .current_dir(lab.path(""));
+    assert!(copy.status().unwrap().success());
+    ask(&lab, &[1, 2, 3, 4, 5]);
+    let ran = lab.bundler(&["run"]);
+    done(&ran);
+    assert!(ran.stderr.contains("of another stream"), "{ran}");
+    assert_eq!(manifest(&lab, 3)["kind"], "full", "{ran}");
+}
+
+#[test]
 fn a_real_fork_is_refused() {
     let lab = two_hosts();
     sealed_there(&lab);

@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::io::{disk, failpoint};
+use crate::time::Timestamp;
 
 /// What lies under a name in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +142,23 @@ impl Folder {
         }
     }
 
+    /// Removes what was staged before this moment and never got its name.
+    pub(super) fn remove_staged(&self, before: Timestamp) -> io::Result<usize> {
+        let mut count = 0;
+        for entry in Dir::read_from(&self.0)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if !is_staged(&name) {
+                continue;
+            }
+            let is_old = |modified| Timestamp::from_unix(modified) < before;
+            if matches!(self.look(&name)?, Some(Entry::File { modified, .. }) if is_old(modified)) {
+                self.remove(&name)?;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
     /// Makes the names in this folder durable.
     pub(super) fn sync(&self) -> io::Result<()> {
         failpoint::reach("store-sync", ".")?;
@@ -167,6 +185,17 @@ impl Folder {
         disk::sync(&file, Path::new(name))?;
         Ok(staged)
     }
+}
+
+/// `.NAME.RANDOM.part`
+fn is_staged(name: &str) -> bool {
+    let inner = name
+        .strip_prefix('.')
+        .and_then(|name| name.strip_suffix(".part"));
+    let random = inner.and_then(|inner| inner.rsplit_once('.'));
+    random.is_some_and(|(name, random)| {
+        !name.is_empty() && random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit())
+    })
 }
 
 /// Whether an object got its name.
@@ -239,6 +268,20 @@ fn refused(name: &str, why: &str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::clock;
+
+    #[test]
+    fn what_a_killed_writer_left_goes_once_it_is_old_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        std::mem::forget(folder.stage("a", b"one").unwrap());
+        std::fs::write(dir.path().join(".a.part"), b"a user's").unwrap();
+        std::fs::write(dir.path().join("a"), b"an object").unwrap();
+        let at = |seconds| Timestamp::from_unix(clock::now().unix() + seconds);
+        assert_eq!(folder.remove_staged(at(-60)).unwrap(), 0);
+        assert_eq!(folder.remove_staged(at(60)).unwrap(), 1);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
 
     #[test]
     fn a_file_system_without_rename_flags_gets_a_link() {

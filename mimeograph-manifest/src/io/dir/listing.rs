@@ -75,6 +75,12 @@ fn misplaced(path: &str) -> io::Error {
     ))
 }
 
+/// Every folder that holds objects of ours.
+pub(super) fn folders() -> impl Iterator<Item = String> {
+    let shards = (0..=0xff_u8).map(|first| format!("chunks/{first:02x}"));
+    shards.chain(["manifests".to_owned(), "pruned".to_owned()])
+}
+
 /// Whether a folder of that name holds objects of ours.
 fn is_folder_of_ours(path: &str) -> bool {
     let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
@@ -104,6 +110,9 @@ mod tests {
             let name = key.to_string();
             for (end, _) in name.match_indices('/') {
                 assert!(is_folder_of_ours(&name[..end]), "{name}");
+            }
+            if let Some((folder, _)) = name.rsplit_once('/') {
+                assert!(folders().any(|one| one == folder), "{name}");
             }
         }
     }

@@ -170,6 +170,22 @@ impl Discard for DirStore {
         };
         remove().map_err(self.failed("remove", key))
     }
+
+    fn remove_unfinished(&self, before: Timestamp) -> Result<usize, StoreError> {
+        let remove = || {
+            let mut count = self.root.remove_staged(before)?;
+            for path in listing::folders() {
+                if let Some(folder) = self.enter(&path)? {
+                    count += folder.remove_staged(before)?;
+                }
+            }
+            Ok(count)
+        };
+        remove().map_err(|source| {
+            let operation = "remove what was left unfinished".to_owned();
+            failure(operation, self.describe(), source)
+        })
+    }
 }
 
 impl DirStore {

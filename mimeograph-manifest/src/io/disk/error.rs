@@ -120,6 +120,12 @@ impl Fault for DiskError {
                 io::ErrorKind::PermissionDenied => Some(
                     "check the owner and the permissions of it and of the folders above it".into(),
                 ),
+                io::ErrorKind::ReadOnlyFilesystem => {
+                    Some("it lies on a read-only file system: mount it so that it can be written to, or name another place".into())
+                }
+                io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory | io::ErrorKind::AlreadyExists => {
+                    Some("something else lies there: move it away, or name another place".into())
+                }
                 _ => None,
             },
             Self::TooLong { .. } => None,

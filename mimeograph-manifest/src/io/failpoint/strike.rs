@@ -29,6 +29,7 @@ pub(super) fn reach(name: &str, what: &Path) -> io::Result<()> {
         Strike::Kill => loop {
             let _ = kill_process(getpid(), Signal::KILL);
         },
+        Strike::Stop => Ok(kill_process(getpid(), Signal::STOP)?),
         Strike::Error(errno) => Err(errno.into()),
     }
 }
@@ -41,6 +42,7 @@ struct Plan<'a> {
 
 enum Strike {
     Kill,
+    Stop,
     Error(Errno),
 }
 
@@ -50,6 +52,7 @@ impl<'a> Plan<'a> {
         let (at, number) = rest.rsplit_once(':')?;
         let strike = match strike {
             "kill" => Strike::Kill,
+            "stop" => Strike::Stop,
             "eio" => Strike::Error(Errno::IO),
             "enospc" => Strike::Error(Errno::NOSPC),
             _ => return None,

@@ -166,8 +166,9 @@ impl Fault for OutcomeError {
                 id: ErrorId::Partial,
                 ..
             } => Some(
-                "correct what asks for them, or take it out; where `oc-mirror` writes an archive all the \
-                 same (4.17), `mimeograph-bundler run --allow-partial` publishes it"
+                "where they were to be mirrored: correct what asks for them, or take it out, or, where `oc-mirror` writes an \
+                 archive all the same (4.17), publish it with `mimeograph-bundler run --allow-partial`; where they were to be \
+                 loaded: see the log for what the target says, and run again"
                     .into(),
             ),
             Self::LeftOut {

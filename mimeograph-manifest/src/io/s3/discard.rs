@@ -4,6 +4,7 @@ use super::{S3Store, is_absent};
 use crate::io::failpoint;
 use crate::io::store::{Discard, StoreError};
 use crate::layout::Key;
+use crate::time::Timestamp;
 
 impl Discard for S3Store {
     fn remove(&self, key: &Key) -> Result<(), StoreError> {
@@ -17,5 +18,10 @@ impl Discard for S3Store {
             Err(error) if is_absent(&error) => Ok(()),
             Err(error) => Err(self.trouble(format!("remove `{key}`")).sdk(error)),
         }
+    }
+
+    /// One PUT makes an object or nothing.
+    fn remove_unfinished(&self, _: Timestamp) -> Result<usize, StoreError> {
+        Ok(0)
     }
 }
