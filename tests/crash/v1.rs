@@ -12,6 +12,9 @@ use crate::ground::{Ground, Side, command, done, drop_copy, run};
 const GOOD: &str = "VERSION=4.17\n";
 /// Kills on each side in the short form.
 const FEW: usize = 5;
+/// Archives of v1 are other bytes each time, and the folders of their chunks may be there already: a run may reach so many
+/// points less than the one that was measured.
+const LOOSE: usize = 6;
 
 /// Both sides, with an image set of two images.
 fn ground() -> Ground {
@@ -128,21 +131,22 @@ fn a_v1_run_that_is_killed_is_taken_up_by_the_next_one() {
         let numbers = Form::asked_for().choose((1..=points).collect(), FEW);
         let copies = numbers
             .into_iter()
-            .map(|number| (side, number, ground.again()));
+            .map(|number| (side, number, number + LOOSE > points, ground.again()));
         cases.extend(copies);
     }
-    at_once(&cases, |(side, number, gap)| {
+    at_once(&cases, |(side, number, may_be_past_the_end, gap)| {
         let mut command = command(gap, *side, &["run"]);
         command.env("MIMEOGRAPH_FAILPOINT", format!("*:{number}:kill"));
         let killed = wrap::run(command).unwrap();
-        if killed.status != -1 {
+        let is_past_the_end = *may_be_past_the_end && killed.status == 0;
+        if killed.status != -1 && !is_past_the_end {
             return Err(format!("not killed at {number}: {killed}"));
         }
         // Of one that was killed at its very end nothing is left to be done.
         done(&run(gap, Side::Connected, &["run"]))?;
         arrives(gap, 3).map_err(|why| format!("{side:?}, killed at {number}: {why}"))
     });
-    for (_, _, gap) in cases {
+    for (_, _, _, gap) in cases {
         drop_copy(gap);
     }
 }
