@@ -9,10 +9,10 @@ use mimeograph_manifest::io::console::Report;
 use mimeograph_manifest::io::disk::{self, Action, DiskError};
 use mimeograph_manifest::io::keys;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::limits;
 use mimeograph_manifest::name::{Sequence, StreamId};
 use mimeograph_manifest::receipt::{Receipt, ReceiptError, VerifiedReceipt};
+use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::acknowledged::{self, Recorded};
 use crate::head::Published;

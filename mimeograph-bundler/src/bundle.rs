@@ -14,12 +14,13 @@ use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::oc_mirror::environment;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::store::Shelve;
-use mimeograph_manifest::io::{clock, random, release_keys};
-use mimeograph_manifest::key::{SigningKey, TrustedKeys};
+use mimeograph_manifest::io::{clock, keys, random, release_keys};
+use mimeograph_manifest::key::SigningKey;
 use mimeograph_manifest::manifest::{Generation, Link, Manifest, Role};
 use mimeograph_manifest::name::{Sequence, StreamId};
 use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::trust::TrustedKeys;
 use mimeograph_manifest::wish::named::Named;
 
 use crate::head::{HeadError, Published};
@@ -145,7 +146,7 @@ pub fn bundle(request: &Request<'_>, store: &dyn Shelve) -> Result<Bundled, Fail
         places: Places::of(config)?,
         outbox: Outbox::new(&config.artefacts.bundle_dir),
         release_keys: release_keys::read(config)?,
-        ours: TrustedKeys::new([request.key.public()], std::num::NonZeroUsize::MIN),
+        ours: keys::own(config)?,
     };
     run.run()
 }

@@ -1,7 +1,5 @@
 //! Whether everything is fit for a run, one line each, without changing anything.
 
-use std::num::NonZeroUsize;
-
 use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::io::checks::Checks;
@@ -11,7 +9,6 @@ use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::location::StoreLocation;
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::io::{clock, keys};
-use mimeograph_manifest::key::TrustedKeys;
 
 use crate::head::Published;
 use crate::journal::Journal;
@@ -75,7 +72,7 @@ pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Check
 /// The journal must be readable, and the store the one that it is of.
 fn stream(config: &Config, store: &dyn Fetch) -> Result<(String, ()), Failure> {
     let journal = Journal::read(&config.artefacts.metadata_dir)?;
-    let ours = TrustedKeys::new([keys::signing(config)?.public()], NonZeroUsize::MIN);
+    let ours = keys::own(config)?;
     let adopted = Published::read(store, &ours)?.adopt(journal, config.upkeep)?;
     let says = match adopted {
         None => "none yet: the next run begins one".to_owned(),

@@ -16,12 +16,12 @@ use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::listing::{Listing, Lists};
 use mimeograph_manifest::io::store::{Fetch, Shelve};
 use mimeograph_manifest::io::workers;
-use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::layout::Key;
 use mimeograph_manifest::manifest::{Link, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::pruned::Dropped;
 use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::trust::TrustedKeys;
 use serde::Serialize;
 
 use crate::head::Published;

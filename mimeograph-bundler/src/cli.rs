@@ -11,7 +11,6 @@ use mimeograph_manifest::io::console::{self, Front, Options, Report};
 use mimeograph_manifest::io::keygen::keygen;
 use mimeograph_manifest::io::locks::Locks;
 use mimeograph_manifest::io::{interrupt, keys};
-use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Kind, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
@@ -28,6 +27,7 @@ use crate::mirror::PartialRuns;
 use crate::plan;
 use crate::prune::{self, Act, Keep, Orphans};
 use crate::ship::Tally;
+use crate::sign;
 
 /// Mirrors what an image set asks for, cuts it into chunks, signs the list of them, and puts all into a store.
 #[derive(Debug, Parser)]
@@ -72,6 +72,17 @@ enum Command {
     Show {
         /// The bundle's number
         sequence: Sequence,
+    },
+    /// Show what a bundle changes, and add a signature: a second person's, or a new key's after a theft
+    Sign {
+        /// The bundle's number
+        sequence: Sequence,
+        /// The private key; none: only show
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// A public key that the bundle is signed with, or a directory of them, instead of the configuration's own
+        #[arg(long, value_name = "FILE|DIR")]
+        trust: Vec<PathBuf>,
     },
     /// Drop old bundles from the store, and the chunks that no kept bundle names
     Prune(PruneArguments),
@@ -159,6 +170,23 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run("run", &|front| arguments.run(front)),
         Command::Prune(arguments) => run("prune", &|front| arguments.run(front)),
         Command::CheckStore { repair } => run("check-store", &|front| check_store(front, repair)),
+        Command::Sign {
+            sequence,
+            key,
+            trust,
+        } => run("sign", &|front| {
+            let trusted = if trust.is_empty() {
+                keys::own(&front.config()?)?
+            } else {
+                keys::trusted_files(&trust)?
+            };
+            sign::sign(
+                &*front.location()?.open()?,
+                &trusted,
+                sequence,
+                key.as_deref(),
+            )
+        }),
         Command::Check => run("check", &|front| {
             check(&front.config()?, front.location()).report()
         }),
@@ -178,22 +206,22 @@ pub fn main() -> ExitCode {
         Command::Ack { receipt } => run("ack", &|front| {
             let config = front.config()?;
             let store = front.location()?.open_to_read()?;
-            ack(&config, &*store, &own_key(&config)?, &receipt)
+            ack(&config, &*store, &keys::own(&config)?, &receipt)
         }),
         Command::List => run("list", &|front| {
             let config = front.config()?;
             let store = front.location()?.open_to_read()?;
             let acknowledged = Acknowledged::read(&config.artefacts.metadata_dir)?;
-            let (rows, table) = list::list(&*store, &own_key(&config)?, acknowledged.as_ref())?;
+            let (rows, table) = list::list(&*store, &keys::own(&config)?, acknowledged.as_ref())?;
             Ok(Report::new("done", table).with(&rows)?)
         }),
         Command::Diff { before, after } => run("diff", &|front| {
             let store = front.location()?.open_to_read()?;
-            diff::report(&*store, &own_key(&front.config()?)?, [before, after])
+            diff::report(&*store, &keys::own(&front.config()?)?, [before, after])
         }),
         Command::Show { sequence } => run("show", &|front| {
             let store = front.location()?.open_to_read()?;
-            let bundle = list::show(&*store, &own_key(&front.config()?)?, sequence)?;
+            let bundle = list::show(&*store, &keys::own(&front.config()?)?, sequence)?;
             Ok(
                 Report::new("done", String::from_utf8_lossy(Verified::payload(&bundle)))
                     .with(&*bundle)?,
@@ -274,7 +302,7 @@ fn check_store(front: &Front, repair: bool) -> Result<Report, Failure> {
     let config = front.config()?;
     let request = check_store::Request {
         config: &config,
-        ours: own_key(&config)?,
+        ours: keys::own(&config)?,
         interrupt: &interrupt::watch()?,
     };
     if !repair {
@@ -337,11 +365,4 @@ fn text_of_content(manifest: &Manifest, content: &Named, tally: &Tally, place: &
         tally.chunks_sent,
         tally.bytes_sent,
     )
-}
-
-fn own_key(config: &Config) -> Result<TrustedKeys, Failure> {
-    Ok(TrustedKeys::new(
-        [keys::signing(config)?.public()],
-        NonZeroUsize::MIN,
-    ))
 }

@@ -1,16 +1,14 @@
 //! What one bundle holds that another does not, by name and version.
 
-use std::fmt::Write as _;
-
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::inventory::Inventory;
 use mimeograph_manifest::io::console::Report;
 use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::Role;
 use mimeograph_manifest::name::Sequence;
-use mimeograph_manifest::wish::named::{Change, diff};
+use mimeograph_manifest::trust::TrustedKeys;
+use mimeograph_manifest::wish::named::{diff, in_words};
 
 use crate::list::show;
 
@@ -39,7 +37,7 @@ pub fn report(
         &inventory(store, ours, before)?,
         &inventory(store, ours, after)?,
     );
-    Ok(Report::new("done", text(&changes)).with(&changes)?)
+    Ok(Report::new("done", in_words(&changes)).with(&changes)?)
 }
 
 fn inventory(
@@ -53,25 +51,4 @@ fn inventory(
         .find(|file| file.role == Role::Inventory)
         .ok_or(Nothing(sequence))?;
     Ok(Inventory::from_bytes(&fetched::small_file(store, file)?)?)
-}
-
-fn text(changes: &[Change]) -> String {
-    if changes.is_empty() {
-        return "they hold the same".to_owned();
-    }
-    let mut text = String::new();
-    // Writing to a text cannot fail.
-    for change in changes.iter().filter(|change| !change.is_of_digest()) {
-        let _ = writeln!(text, "{change}");
-    }
-    let by_digest = || changes.iter().filter(|change| change.is_of_digest());
-    let new = by_digest().filter(|change| change.before.is_none()).count();
-    let gone = by_digest().count() - new;
-    if new + gone > 0 {
-        let _ = writeln!(
-            text,
-            "and tags made of digests: {new} new, {gone} gone (`--output json` names them)"
-        );
-    }
-    text
 }

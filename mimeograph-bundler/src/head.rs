@@ -8,11 +8,11 @@ use mimeograph_manifest::io::config::Upkeep;
 use mimeograph_manifest::io::dir::DirStore;
 use mimeograph_manifest::io::listing::{self, Listing, Lists};
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Kind, Link, Manifest};
 use mimeograph_manifest::name::{Sequence, StreamId};
 use mimeograph_manifest::pruned::{self, Dropped};
 use mimeograph_manifest::signed::{Verified, VerifyError};
+use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::held::{Belief, Held};
 use crate::journal::{Head, Journal};

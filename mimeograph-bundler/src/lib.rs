@@ -64,6 +64,7 @@ pub mod diff;
 pub mod list;
 pub mod plan;
 pub mod prune;
+mod sign;
 
 pub use bundle::{Bundled, Request, bundle};
 pub use mirror::PartialRuns;

@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 use crate::digest::Digest;
 use crate::layout::Key;
 use crate::name::Sequence;
+use crate::time::Timestamp;
+use crate::trust::Asks;
 
 /// A document that is signed: a manifest, or a list of what is dropped.
 pub trait Document: Serialize + DeserializeOwned {
@@ -26,6 +28,12 @@ pub trait Document: Serialize + DeserializeOwned {
 
     /// Its number, which stands in its object's name.
     fn number(&self) -> Sequence;
+
+    /// When it was made.
+    fn created(&self) -> Timestamp;
+
+    /// Whose signatures it needs.
+    fn asks(&self) -> Asks;
 
     /// Checks what every one must keep to; whoever makes one does before signing.
     fn check(&self) -> Result<(), FormError>;

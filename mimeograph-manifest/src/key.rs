@@ -2,10 +2,9 @@
 //!
 //! A signing key is PKCS#8 version 1 (RFC 8410, section 7: 48 bytes of DER), a public key is
 //! SubjectPublicKeyInfo (RFC 8410, section 4: 44 bytes), both in PEM. Defends against weak public
-//! keys (small order, refused at load) and against a key counted twice (a set by key id).
+//! keys (small order, refused at load).
 
 use std::fmt;
-use std::num::NonZeroUsize;
 
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _};
 use ed25519_dalek::{Signer as _, VerifyingKey};
@@ -150,45 +149,6 @@ impl fmt::Debug for PublicKey {
 fn pem(label: &'static str, der: &[u8]) -> String {
     // Fails only for labels and lengths other than these two.
     pem_rfc7468::encode_string(label, LineEnding::LF, der).unwrap_or_default()
-}
-
-/// The public keys that count, each once, and how many of them must have signed.
-#[derive(Clone, Debug)]
-pub struct TrustedKeys {
-    keys: Vec<PublicKey>,
-    threshold: NonZeroUsize,
-}
-
-impl TrustedKeys {
-    /// A key that is given twice counts once.
-    pub fn new(keys: impl IntoIterator<Item = PublicKey>, threshold: NonZeroUsize) -> Self {
-        let mut keys: Vec<_> = keys.into_iter().collect();
-        keys.sort_by_key(PublicKey::id);
-        keys.dedup();
-        Self { keys, threshold }
-    }
-
-    /// Those of the keys whose id begins with `short` (16 hexadecimal digits).
-    pub(crate) fn named<'a>(&'a self, short: &'a str) -> impl Iterator<Item = &'a PublicKey> {
-        self.keys
-            .iter()
-            .filter(move |key| key.id().short() == short)
-    }
-
-    /// The key whose signature over exactly `bytes` this is.
-    pub(crate) fn signer_of(&self, bytes: &[u8], signature: &[u8; 64]) -> Option<&PublicKey> {
-        self.keys.iter().find(|key| key.verifies(bytes, signature))
-    }
-
-    /// How many distinct keys must have signed.
-    pub fn threshold(&self) -> NonZeroUsize {
-        self.threshold
-    }
-
-    /// The key ids, in order.
-    pub fn ids(&self) -> Vec<Digest> {
-        self.keys.iter().map(PublicKey::id).collect()
-    }
 }
 
 const _: () = assert!(limits::SIGNATURE_SIZE == 64);

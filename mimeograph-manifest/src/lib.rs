@@ -21,6 +21,7 @@ pub mod signed;
 pub mod state;
 mod text;
 pub mod time;
+pub mod trust;
 pub mod wish;
 mod yaml;
 

@@ -70,3 +70,5 @@ pub const RECEIPT_SIZE: u64 = 4096;
 pub const CONFIG_SIZE: u64 = 1 << 20;
 /// Largest key file, in bytes.
 pub const KEY_SIZE: u64 = 16 << 10;
+/// Largest `keys.yaml`, in bytes.
+pub const KEYS_FILE_SIZE: u64 = 1 << 20;

@@ -13,6 +13,7 @@ use crate::layout::Key;
 use crate::limits;
 use crate::name::{FileName, Sequence, StreamId};
 use crate::time::Timestamp;
+use crate::trust::Asks;
 pub use producer::{Flag, Generation, Producer, minor};
 
 /// The type that this program writes and reads.
@@ -291,6 +292,17 @@ impl Document for Manifest {
 
     fn number(&self) -> Sequence {
         self.sequence
+    }
+
+    fn created(&self) -> Timestamp {
+        self.created
+    }
+
+    fn asks(&self) -> Asks {
+        match self.kind {
+            Kind::Heartbeat => Asks::Bundlers,
+            Kind::Full | Kind::Delta => Asks::Policy,
+        }
     }
 
     fn check(&self) -> Result<(), FormError> {

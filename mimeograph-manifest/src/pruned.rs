@@ -16,6 +16,7 @@ use crate::manifest::{Link, Manifest};
 use crate::name::{Sequence, StreamId};
 use crate::signed::Verified;
 use crate::time::Timestamp;
+use crate::trust::Asks;
 
 /// The type that this program writes and reads.
 pub const TYPE: &str = "application/vnd.mimeograph.pruned.v1+json";
@@ -63,6 +64,14 @@ impl Document for Pruned {
 
     fn number(&self) -> Sequence {
         self.number
+    }
+
+    fn created(&self) -> Timestamp {
+        self.created
+    }
+
+    fn asks(&self) -> Asks {
+        Asks::Bundlers
     }
 
     fn check(&self) -> Result<(), FormError> {
@@ -198,8 +207,9 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use super::*;
-    use crate::key::{SigningKey, TrustedKeys};
+    use crate::key::SigningKey;
     use crate::signed::{FoundSignature, Signed};
+    use crate::trust::TrustedKeys;
 
     fn number(n: u64) -> Sequence {
         n.try_into().unwrap()

@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::failure::{ErrorId, Fault};
-use crate::key::{SigningKey, TrustedKeys};
+use crate::key::SigningKey;
 use crate::limits;
 use crate::manifest::Link;
 use crate::name::{Sequence, StreamId, is_enclave};
 use crate::time::Timestamp;
+use crate::trust::TrustedKeys;
 
 /// The type that this program writes and reads.
 pub const TYPE: &str = "application/vnd.mimeograph.receipt.v1+json";

@@ -10,10 +10,12 @@ use std::ops::Deref;
 use crate::digest::Digest;
 use crate::failure::{ErrorId, Fault};
 use crate::form::{self, Document, FormError};
-use crate::key::{SigningKey, TrustedKeys};
+use crate::key::SigningKey;
 use crate::layout::Key;
 use crate::manifest::{Link, Manifest};
 use crate::name::Sequence;
+use crate::time::Timestamp;
+use crate::trust::{Asks, Lack, TrustedKeys};
 
 /// A signature as it was found beside a document: whose it claims to be, over what, and its bytes.
 #[derive(Clone, Debug)]
@@ -131,14 +133,12 @@ pub enum VerifyError {
         found: String,
     },
     /// Some trusted keys have signed, but too few.
-    #[error("{subject} has {have} of {need} signatures that it needs")]
+    #[error("{subject} has {lack}")]
     Pending {
         /// The document.
         subject: Subject,
-        /// Signatures that count.
-        have: usize,
-        /// Signatures that must be there.
-        need: usize,
+        /// What is missing.
+        lack: Lack,
     },
     /// Signed, but not in a form that we can read.
     #[error("what was signed for {subject} cannot be used")]
@@ -181,12 +181,21 @@ impl Fault for VerifyError {
                  (`mimeograph-populator check`, `mimeograph-bundler check`) over another channel"
                     .into()
             }
-            Self::Pending { .. } => "wait for the other signatures; `trust.threshold` says how many are needed".into(),
+            Self::Pending { .. } => "wait for the other signatures: `trust.threshold` and `trust.require` say whose; `mimeograph-bundler sign` or \
+                 `mimeograph-populator approve` adds one"
+                    .into(),
             Self::Form { source: FormError::Newer(_), .. } => "upgrade this program".into(),
             Self::Form { .. } | Self::Misplaced { .. } => {
                 "it was signed so by a trusted key: ask those who hold it how that came about".into()
             }
         })
+    }
+}
+
+impl<T> Signed<T> {
+    /// SHA-256 of the bytes.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.payload)
     }
 }
 
@@ -233,9 +242,17 @@ impl<T: Document> Signed<T> {
             return Err(VerifyError::TooLong(subject, T::SIZE));
         }
         let digest = Digest::of(&payload);
-        let (signers, disregarded) = count(subject, &payload, &digest, &signatures, trusted)?;
-        let value: T =
-            form::read(&payload).map_err(|source| VerifyError::Form { subject, source })?;
+        let mut count = Count::of(subject, &payload, &digest, &signatures, trusted)?;
+        // The form is looked at once someone whom we trust has vouched for these bytes.
+        let value: T = match form::read(&payload) {
+            Ok(value) => value,
+            Err(source) => {
+                count.is_enough(subject, trusted, Asks::Policy)?;
+                return Err(VerifyError::Form { subject, source });
+            }
+        };
+        count.forget_ended(trusted, value.created());
+        count.is_enough(subject, trusted, value.asks())?;
         if value.number() != sequence {
             return Err(VerifyError::Misplaced {
                 named: subject,
@@ -247,8 +264,8 @@ impl<T: Document> Signed<T> {
             value,
             digest,
             payload,
-            signers,
-            disregarded,
+            signers: count.signers,
+            disregarded: count.disregarded,
             signatures,
         })
     }
@@ -265,56 +282,105 @@ pub struct Sealed {
     pub signature: (Key, [u8; 64]),
 }
 
-/// The trusted keys that signed, and the signatures that do not count; or why they are too few.
-fn count(
-    subject: Subject,
-    payload: &[u8],
-    digest: &Digest,
-    signatures: &[FoundSignature],
-    trusted: &TrustedKeys,
-) -> Result<(Vec<Digest>, Vec<String>), VerifyError> {
-    if signatures.is_empty() {
-        return Err(VerifyError::Unsigned(subject));
+/// Whose signatures lie there.
+struct Count {
+    /// The trusted keys that signed, each once.
+    signers: Vec<Digest>,
+    /// Of what does not count, whose it claims to be, and why it does not.
+    disregarded: Vec<String>,
+    /// A signature named for a trusted key that is none.
+    broken: Option<String>,
+}
+
+impl Count {
+    /// Counts; an error where there is none that counts.
+    fn of(
+        subject: Subject,
+        payload: &[u8],
+        digest: &Digest,
+        signatures: &[FoundSignature],
+        trusted: &TrustedKeys,
+    ) -> Result<Self, VerifyError> {
+        if signatures.is_empty() {
+            return Err(VerifyError::Unsigned(subject));
+        }
+        let mut count = Self {
+            signers: Vec::new(),
+            disregarded: Vec::new(),
+            broken: None,
+        };
+        let short = digest.short();
+        for found in signatures.iter().filter(|found| found.manifest == short) {
+            count.add(payload, found, trusted);
+        }
+        if !count.signers.is_empty() {
+            return Ok(count);
+        }
+        Err(count.untrusted(
+            subject,
+            &format!("the signatures there are over other bytes than these, {digest}"),
+        ))
     }
-    let (mut signers, mut disregarded, mut broken) = (Vec::new(), Vec::new(), None);
-    let short = digest.short();
-    for found in signatures.iter().filter(|found| found.manifest == short) {
+
+    fn add(&mut self, payload: &[u8], found: &FoundSignature, trusted: &TrustedKeys) {
         let mut known = trusted.named(&found.signer).peekable();
-        let is_known = known.peek().is_some();
+        let is_known = known
+            .peek()
+            .is_some_and(|key| trusted.get(&key.id()).is_some());
         let verifying = <&[u8; 64]>::try_from(found.bytes.as_slice())
             .ok()
             .and_then(|signature| known.find(|key| key.verifies(payload, signature)));
-        match verifying {
-            Some(key) if !signers.contains(&key.id()) => signers.push(key.id()),
-            Some(_) => {}
+        match verifying.map(|key| (key.id(), trusted.counts_now(key))) {
+            Some((id, Ok(()))) if !self.signers.contains(&id) => self.signers.push(id),
+            Some((_, Ok(()))) => {}
+            Some((_, Err(why))) => self.disregarded.push(format!("{} ({why})", found.signer)),
             None => {
-                disregarded.push(found.signer.clone());
+                self.disregarded.push(found.signer.clone());
                 if is_known {
-                    broken = Some(found.signer.clone());
+                    self.broken = Some(found.signer.clone());
                 }
             }
         }
     }
-    let need = trusted.threshold().get();
-    if signers.len() >= need {
-        return Ok((signers, disregarded));
+
+    /// What was made after a key's window it cannot have signed.
+    fn forget_ended(&mut self, trusted: &TrustedKeys, created: Timestamp) {
+        let disregarded = &mut self.disregarded;
+        self.signers.retain(|id| {
+            let counts = trusted.counts_at(id, created);
+            if !counts {
+                disregarded.push(format!("{} (no longer valid at {created})", id.short()));
+            }
+            counts
+        });
     }
-    let untrusted = |found: String| Err(VerifyError::Untrusted { subject, found });
-    match broken {
-        Some(signer) => untrusted(format!(
-            "the signature named for trusted key {signer} does not verify"
-        )),
-        None if !signers.is_empty() => Err(VerifyError::Pending {
-            subject,
-            have: signers.len(),
-            need,
-        }),
-        None if disregarded.is_empty() => untrusted(format!(
-            "the signatures there are over other bytes than these, {digest}"
-        )),
-        None => untrusted(format!(
-            "only signatures of keys that are not trusted, {}",
-            disregarded.join(", ")
-        )),
+
+    fn is_enough(
+        &self,
+        subject: Subject,
+        trusted: &TrustedKeys,
+        asks: Asks,
+    ) -> Result<(), VerifyError> {
+        match trusted.lacks(&self.signers, asks) {
+            None => Ok(()),
+            Some(lack) if self.broken.is_none() && !self.signers.is_empty() => {
+                Err(VerifyError::Pending { subject, lack })
+            }
+            Some(_) => Err(self.untrusted(subject, "none that counts")),
+        }
+    }
+
+    fn untrusted(&self, subject: Subject, otherwise: &str) -> VerifyError {
+        let found = match &self.broken {
+            Some(signer) => {
+                format!("the signature named for trusted key {signer} does not verify")
+            }
+            None if self.disregarded.is_empty() => otherwise.to_owned(),
+            None => format!(
+                "only signatures of keys that are not trusted, {}",
+                self.disregarded.join(", ")
+            ),
+        };
+        VerifyError::Untrusted { subject, found }
     }
 }

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::failure::{ErrorId, Fault};
 use crate::inventory::{Inventory, InventoryError};
-use crate::key::TrustedKeys;
 use crate::limits;
 use crate::manifest::{Generation, Kind, Manifest, Role};
 use crate::name::{Sequence, StreamId};
 use crate::signed::{FoundSignature, Signed, Verified, VerifyError};
+use crate::trust::TrustedKeys;
 
 /// The type that this program writes and reads.
 pub const TYPE: &str = "application/vnd.mimeograph.state.v1+json";

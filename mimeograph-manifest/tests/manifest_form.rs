@@ -8,7 +8,7 @@ use mimeograph_manifest::chunk::{Chunk, Encoding};
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Fault as _};
 use mimeograph_manifest::form::Document as _;
-use mimeograph_manifest::key::{SigningKey, TrustedKeys};
+use mimeograph_manifest::key::SigningKey;
 use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::{
     File, Generation, Incomplete, Kind, Link, Manifest, Missing, Producer, Role, TYPE,
@@ -16,6 +16,7 @@ use mimeograph_manifest::manifest::{
 use mimeograph_manifest::name::{Sequence, StreamId};
 use mimeograph_manifest::signed::{FoundSignature, Signed, VerifyError};
 use mimeograph_manifest::time::Timestamp;
+use mimeograph_manifest::trust::TrustedKeys;
 
 /// A sequence of numbers that is the same each time (`SplitMix64`).
 struct Dice(u64);

@@ -9,7 +9,7 @@ use mimeograph_manifest::chunk::{Chunk, Encoding};
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Fault as _};
 use mimeograph_manifest::inventory::{Inventory, Structure};
-use mimeograph_manifest::key::{SigningKey, TrustedKeys};
+use mimeograph_manifest::key::SigningKey;
 use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::{
     File, Generation, Kind, Link, Manifest, Producer, Role, TYPE as MANIFEST,
@@ -17,6 +17,7 @@ use mimeograph_manifest::manifest::{
 use mimeograph_manifest::name::StreamId;
 use mimeograph_manifest::signed::{FoundSignature, Signed, Verified};
 use mimeograph_manifest::state::{Document, StateError, TYPE, Wanted};
+use mimeograph_manifest::trust::TrustedKeys;
 use mimeograph_manifest::wish::{Resolved, Wish};
 use serde_json::Value;
 

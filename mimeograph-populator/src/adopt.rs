@@ -8,8 +8,8 @@ use mimeograph_manifest::io::console::Report;
 use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Kind, Link, Role};
+use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::cache::Cache;
 use crate::copy::{Copies, Document, Found};

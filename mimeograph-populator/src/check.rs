@@ -8,6 +8,7 @@ use mimeograph_manifest::io::location::StoreLocation;
 use mimeograph_manifest::io::{clock, keys};
 
 use crate::copy::{Copies, Found};
+use crate::fresh;
 use crate::ledger::Ledger;
 use crate::open;
 use crate::receipt::Receipts;
@@ -19,10 +20,12 @@ pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Check
     checks.run("trusted keys", || {
         let trusted = keys::trusted(config)?;
         let ids: Vec<_> = trusted.ids().iter().map(ToString::to_string).collect();
-        Ok((
-            format!("{} (threshold {})", ids.join(", "), trusted.threshold()),
-            (),
-        ))
+        let mut says = format!("{} ({})", ids.join(", "), trusted.policy());
+        for ending in fresh::endings(&trusted, None, clock::now()) {
+            says.push_str("; ");
+            says.push_str(&ending);
+        }
+        Ok((says, ()))
     });
     checks.run("target", || Ok((config.target()?.as_str().to_owned(), ())));
     checks.oc_mirror(config, None);

@@ -10,14 +10,17 @@ use mimeograph_manifest::io::config::{Config, Operation};
 use mimeograph_manifest::io::console::{self, Front, Options, Report};
 use mimeograph_manifest::io::keygen::keygen;
 use mimeograph_manifest::io::locks::Locks;
+use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::io::{interrupt, keys};
-use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Link, Role};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::adopt;
 use crate::apply::parallel;
+use crate::approvals::Approved;
+use crate::approve;
 use crate::check::check;
 use crate::course::Asked;
 use crate::ledger::Ledger;
@@ -28,6 +31,7 @@ use crate::populate::{Populated, Request, populate};
 use crate::prune::{self, Act, Unlisted};
 use crate::retired;
 use crate::trim;
+use crate::trust;
 use crate::unpack::{Unpack, unpack};
 use crate::verify::{Side, verify};
 
@@ -94,6 +98,20 @@ enum Command {
         sequence: Sequence,
         #[command(flatten)]
         source: Source,
+    },
+    /// Say who is trusted with what, and what of the store that accepts or refuses; change nothing
+    Trust {
+        /// A configuration with a change: say also what of the store it would accept or refuse
+        #[arg(long, value_name = "CONFIG")]
+        after: Option<PathBuf>,
+    },
+    /// Show what a bundle changes, and add a signature under `trust.approvalsDir`
+    Approve {
+        /// The bundle's number
+        sequence: Sequence,
+        /// The private key; none: only show
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
     },
     /// Drop from the store what the connected side has dropped, below the last full bundle that was applied
     Prune(PruneArguments),
@@ -214,7 +232,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run("run", &|front| run_once(front, &arguments)),
         Command::Plan => run("plan", &|front| {
             let config = front.config()?;
-            let store = front.location()?.open_to_read()?;
+            let store = store(front)?;
             plan::plan(&config, &*store, &keys::trusted(&config)?)
         }),
         Command::Adopt {
@@ -222,7 +240,7 @@ pub fn main() -> ExitCode {
             manifest_sha256,
         } => run("adopt", &|front| {
             let (config, _locks) = locked(front)?;
-            let store = front.location()?.open_to_read()?;
+            let store = store(front)?;
             let link = Link {
                 sequence,
                 sha256: manifest_sha256,
@@ -241,26 +259,32 @@ pub fn main() -> ExitCode {
             let (config, _locks) = locked(front)?;
             retired::retired(&config, to.as_deref())
         }),
+        Command::Trust { after } => run("trust", &|front| told_trust(front, after.as_deref())),
+        Command::Approve { sequence, key } => run("approve", &|front| {
+            let config = front.config()?;
+            let trusted = keys::trusted(&config)?;
+            approve::approve(&config, &*store(front)?, &trusted, sequence, key.as_deref())
+        }),
         Command::Keygen { out } => run("keygen", &|_| new_keys(&out)),
         Command::Check => run("check", &|front| {
             check(&front.config()?, front.location()).report()
         }),
         Command::Prune(arguments) => run("prune", &|front| drop_old(front, arguments)),
         Command::Verify { sequence, source } => run("verify", &|front| {
-            let store = front.location()?.open_to_read()?;
+            let store = store(front)?;
             let config = front.config_if_any()?;
             let ledger = state(config.as_ref())?;
             let side = Side { config, ledger };
             verify(&*store, &source.trusted(front)?, sequence, &side)
         }),
         Command::List { source } => run("list", &|front| {
-            let store = front.location()?.open_to_read()?;
+            let store = store(front)?;
             let ledger = state(front.config_if_any()?.as_ref())?;
             let (rows, table) = list::list(&*store, &source.trusted(front)?, &ledger)?;
             Ok(Report::new("done", table).with(&rows)?)
         }),
         Command::Show { sequence, source } => run("show", &|front| {
-            let store = front.location()?.open_to_read()?;
+            let store = store(front)?;
             let bundle = list::show(&*store, &source.trusted(front)?, sequence)?;
             Ok(
                 Report::new("done", String::from_utf8_lossy(Verified::payload(&bundle)))
@@ -273,28 +297,57 @@ pub fn main() -> ExitCode {
             role,
             source,
         } => run("unpack", &|front| {
-            let store = front.location()?.open_to_read()?;
-            let interrupt = interrupt::watch()?;
-            let parallel = front.config_if_any()?.map_or(4, |config| parallel(&config));
-            let request = Unpack {
-                sequence,
-                role: role.map(Into::into),
-                to: &to,
-                interrupt: &interrupt,
-                parallel,
-            };
-            let manifest = unpack(&request, &*store, &source.trusted(front)?)?;
-            let needs = manifest
-                .requires
-                .map(|link| format!("; it needs bundle {}", link.sequence))
-                .unwrap_or_default();
-            let text = format!(
-                "bundle {sequence} is verified and unpacked in {} (with SHA256SUMS){needs}",
-                to.display()
-            );
-            Ok(Report::new("done", text)
-                .with(&serde_json::json!({ "requires": manifest.requires }))?)
+            unpack_one(front, sequence, role, &to, &source)
         }),
+    }
+}
+
+fn unpack_one(
+    front: &Front,
+    sequence: Sequence,
+    role: Option<RoleName>,
+    to: &Path,
+    source: &Source,
+) -> Result<Report, Failure> {
+    let store = store(front)?;
+    let interrupt = interrupt::watch()?;
+    let parallel = front.config_if_any()?.map_or(4, |config| parallel(&config));
+    let request = Unpack {
+        sequence,
+        role: role.map(Into::into),
+        to,
+        interrupt: &interrupt,
+        parallel,
+    };
+    let manifest = unpack(&request, &*store, &source.trusted(front)?)?;
+    let needs = manifest
+        .requires
+        .map(|link| format!("; it needs bundle {}", link.sequence))
+        .unwrap_or_default();
+    let text = format!(
+        "bundle {sequence} is verified and unpacked in {} (with SHA256SUMS){needs}",
+        to.display()
+    );
+    Ok(Report::new("done", text).with(&serde_json::json!({ "requires": manifest.requires }))?)
+}
+
+/// Whom the configuration trusts, and another one with a change.
+fn told_trust(front: &Front, after: Option<&Path>) -> Result<Report, Failure> {
+    let config = front.config()?;
+    let after = after.map(|file| front.config_of(file)).transpose()?;
+    let after = after.map(|config| keys::trusted(&config)).transpose()?;
+    let ledger = Ledger::read(&config.artefacts.metadata_dir)?;
+    let trusted = keys::trusted(&config)?;
+    trust::trust(&*store(front)?, &trusted, after.as_ref(), &ledger)
+}
+
+/// The store, with the signatures that were added on this side.
+fn store(front: &Front) -> Result<Box<dyn Fetch>, Failure> {
+    let store = front.location()?.open_to_read()?;
+    let config = front.config_if_any()?;
+    match config.and_then(|config| config.trust.approvals_dir) {
+        Some(folder) => Ok(Box::new(Approved::open(store, &folder)?)),
+        None => Ok(store),
     }
 }
 
@@ -355,7 +408,7 @@ fn run_once(front: &Front, arguments: &RunArguments) -> Result<Report, Failure> 
     let interrupt = interrupt::watch()?;
     let trusted = keys::trusted(&front.config()?)?;
     let (config, _locks) = locked(front)?;
-    let store = front.location()?.open_to_read()?;
+    let store = store(front)?;
     let request = Request {
         config: &config,
         front,

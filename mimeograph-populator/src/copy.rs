@@ -13,10 +13,10 @@ use std::sync::Arc;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
 use mimeograph_manifest::io::config::{Config, StateCopy};
 use mimeograph_manifest::io::disk::{self, Action, DiskError};
-use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::limits;
 use mimeograph_manifest::name::StreamId;
 pub use mimeograph_manifest::state::{Document, StateError, VerifiedCopy};
+use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::registry::artifact::Pulled;
 use crate::registry::{Registry, RegistryError};
@@ -151,7 +151,9 @@ impl Copies {
             Pulled::Files(parts) => parts.concat(),
         };
         let document = Document::from_bytes(&bytes);
-        match document.and_then(|document| document.verify(stream, trusted)) {
+        // It is no more than a floor, and may be older than what was asked of signers since.
+        let ever_trusted = trusted.as_floor();
+        match document.and_then(|document| document.verify(stream, &ever_trusted)) {
             Ok(copy) => Ok(Found::Verified(Box::new(copy))),
             Err(source @ StateError::Newer(_)) => {
                 let place = self.place(stream);

@@ -11,10 +11,10 @@ use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::inventory::{Before, Inventory};
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Generation, Kind, Link, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::cache::Cache;
 use crate::ledger::{Ledger, LedgerError, Lost};

@@ -48,8 +48,10 @@ mod receipt;
 
 // what holds them together, and what they stand on
 mod apply;
+mod approvals;
 mod cache;
 pub mod copy;
+mod fresh;
 mod known;
 mod late;
 mod oc_mirror;
@@ -61,6 +63,7 @@ mod told;
 
 // the other commands
 mod adopt;
+mod approve;
 pub mod check;
 pub mod cli;
 pub mod list;
@@ -68,5 +71,6 @@ mod plan;
 pub mod prune;
 mod retired;
 mod trim;
+mod trust;
 pub mod unpack;
 pub mod verify;

@@ -5,11 +5,13 @@ use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
 use mimeograph_manifest::io::config::Trust;
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::Manifest;
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::{Verified, VerifyError};
 use mimeograph_manifest::time::Timestamp;
+use mimeograph_manifest::trust::TrustedKeys;
+
+use crate::ledger::Ledger;
 
 /// What a store holds for us.
 #[derive(Debug, Default)]
@@ -86,12 +88,14 @@ impl Fault for OpenError {
     }
 }
 
-/// Reads the manifests from `from` on (all, where it is `None`), and the newest in any case.
+/// Reads the manifests from `from` on (all, where it is `None`), and the newest in any case. What was accepted stays
+/// accepted, whoever is trusted by now.
 pub fn open(
     store: &dyn Fetch,
     listing: &Listing,
     trusted: &TrustedKeys,
     from: Option<Sequence>,
+    ledger: &Ledger,
 ) -> Result<Opened, Failure> {
     let mut opened = Opened::default();
     let newest = listing.newest();
@@ -102,12 +106,16 @@ pub fn open(
         let Some(signed) = listing.open(store, sequence)? else {
             continue;
         };
+        let digest = signed.digest();
         match signed.verify(trusted) {
             Ok(manifest) => {
                 for signer in manifest.disregarded() {
                     tracing::warn!(%sequence, key = signer, "a signature that does not count lies there");
                 }
                 opened.manifests.push(manifest);
+            }
+            Err(error) if ledger.has_accepted(sequence, digest) => {
+                tracing::info!(%sequence, "it was accepted before, and would not be today: {}", chain(&error));
             }
             Err(error @ (VerifyError::Unsigned(_) | VerifyError::Pending { .. })) => {
                 tracing::info!(%sequence, "{}", chain(&error));

@@ -8,10 +8,10 @@ use std::path::Path;
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::io::config::{Config, StateCopy};
-use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Kind, Link, Manifest};
 use mimeograph_manifest::name::{Sequence, StreamId};
 use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::cache::Cache;
 use crate::copy::{Copies, Found, VerifiedCopy};

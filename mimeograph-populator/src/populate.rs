@@ -9,16 +9,17 @@ use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::io::{clock, release_keys};
-use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Kind, Link, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::release::ReleaseKeys;
 use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::trust::TrustedKeys;
 use serde::Serialize;
 
 use crate::apply::{Applied, Applier, HeldUp, Reached};
 use crate::cache::Cache;
 use crate::course::{Asked, Chooser, Course, Shelf};
+use crate::fresh;
 use crate::late::{Late, Patience, Waiting};
 use crate::ledger::{Accepted, Ledger, SetBack};
 use crate::open::{Opened, accept, open};
@@ -135,6 +136,14 @@ impl Run<'_> {
             at_most: self.request.config.trust.wait_at_most,
         };
         populated.waiting = late.wait(&mut ledger, &patience)?;
+        for ending in fresh::endings(
+            self.request.trusted,
+            found.last().map(|one| &**one),
+            clock::now(),
+        ) {
+            tracing::warn!("{ending}");
+        }
+        fresh::check(&self.request.config.trust, ledger.latest, clock::now())?;
         populated.mark = ledger.mark().map(Sequence::number);
         populated.newest = Newest::of(&found, &ledger);
         populated.set_back = ledger.set_back();
@@ -161,7 +170,7 @@ impl Run<'_> {
             _ => ledger.mark(),
         };
         let from = from.or_else(|| self.request.start.from(ledger));
-        let opened = open(self.store, &self.listing, trusted, from)?;
+        let opened = open(self.store, &self.listing, trusted, from, ledger)?;
         let pinned = config.trust.stream.as_ref();
         ledger.check_not_emptied(self.listing.newest(), config.upkeep)?;
         ledger.check(pinned, config.upkeep, &opened.manifests)?;

@@ -15,12 +15,12 @@ use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::listing::{self, Listing, Lists};
 use mimeograph_manifest::io::store::Discard;
 use mimeograph_manifest::io::workers;
-use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::layout::Key;
 use mimeograph_manifest::manifest::{Kind, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::pruned::{self, Dropped};
 use mimeograph_manifest::signed::{Verified, VerifyError};
+use mimeograph_manifest::trust::TrustedKeys;
 use serde::Serialize;
 
 use crate::ledger::Ledger;
@@ -177,7 +177,8 @@ impl Retention<'_> {
             let Some(signed) = listing.open(self.store, sequence)? else {
                 continue;
             };
-            match signed.verify(trusted) {
+            // What is kept is kept for what it may be: one bundler's word is enough for that.
+            match signed.verify(&trusted.to_be_approved()) {
                 Ok(bundle) => bundles.push(bundle),
                 Err(error) => drop(refused.insert(sequence, error)),
             }

@@ -14,10 +14,10 @@ use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::io::{failpoint, fetched};
-use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{Manifest, Role};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::fetch::{Pace, fetch};
 use crate::verified::check_archives;

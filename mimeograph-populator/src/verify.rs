@@ -14,12 +14,13 @@ use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::io::{clock, release_keys};
-use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::manifest::{File, Kind, Link, Manifest, Role};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::trust::TrustedKeys;
 use serde::Serialize;
 
+use crate::fresh;
 use crate::ledger::{Ledger, LedgerError, Lost};
 use crate::open::{OpenError, check_audience, check_created, check_expiry};
 use crate::read::ChunkReader;
@@ -113,6 +114,11 @@ impl Side {
 
     fn check(&self, manifests: &[Verified<Manifest>]) -> Result<(), Failure> {
         let config = self.config.as_ref();
+        if let Some(config) = config {
+            let latest = manifests.last().map(|newest| newest.created);
+            let latest = latest.max(self.ledger.latest);
+            fresh::check(&config.trust, latest, clock::now())?;
+        }
         let pinned = config.and_then(|config| config.trust.stream.as_ref());
         let upkeep = config.map_or(Upkeep::Kept, |config| config.upkeep);
         Ok(self.ledger.check(pinned, upkeep, manifests)?)
@@ -209,9 +215,9 @@ pub fn verify(
     let ids: Vec<_> = trusted.ids().iter().map(ToString::to_string).collect();
     let _ = writeln!(
         text,
-        "note  trusted keys: {} (threshold {})",
+        "note  trusted keys: {} ({})",
         ids.join(", "),
-        trusted.threshold()
+        trusted.policy()
     );
     let failed = rows.iter().filter(|row| !row.verified).count();
     let total = rows.len();

@@ -9,10 +9,11 @@ use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::listing::{self, Listing};
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::key::{PublicKey, TrustedKeys};
+use mimeograph_manifest::key::PublicKey;
 use mimeograph_manifest::manifest::{File, Kind, Link, Manifest, Role};
 use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::time::Timestamp;
+use mimeograph_manifest::trust::TrustedKeys;
 use mimeograph_tests::gap::Gap;
 use serde_json::Value;
 

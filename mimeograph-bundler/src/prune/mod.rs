@@ -15,15 +15,16 @@ use std::num::NonZeroUsize;
 
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::form::FormError;
-use mimeograph_manifest::io::clock;
 use mimeograph_manifest::io::config::{Config, Period};
 use mimeograph_manifest::io::console::{Front, Report};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::store::{Discard, Shelve};
-use mimeograph_manifest::key::{SigningKey, TrustedKeys};
+use mimeograph_manifest::io::{clock, keys};
+use mimeograph_manifest::key::SigningKey;
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::pruned::Dropped;
 use mimeograph_manifest::signed::VerifyError;
+use mimeograph_manifest::trust::TrustedKeys;
 use serde::Serialize;
 
 use self::stream::Stream;
@@ -148,7 +149,7 @@ pub fn prune(
 ) -> Result<Report, Failure> {
     let retention = Retention {
         request,
-        ours: TrustedKeys::new([request.key.public()], NonZeroUsize::MIN),
+        ours: keys::own(request.config)?,
         store,
         bin,
     };

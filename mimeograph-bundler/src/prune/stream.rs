@@ -6,13 +6,13 @@ use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::io::listing::{Listing, Lists};
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::key::TrustedKeys;
 use mimeograph_manifest::layout::Key;
 use mimeograph_manifest::manifest::{Kind, Manifest};
 use mimeograph_manifest::name::{Sequence, StreamId};
 use mimeograph_manifest::pruned::{self, Dropped};
 use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::time::Timestamp;
+use mimeograph_manifest::trust::TrustedKeys;
 
 use super::{Keep, PruneError};
 

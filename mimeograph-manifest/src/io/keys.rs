@@ -1,15 +1,20 @@
 //! Keys as files.
 
+mod about;
+
+use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::clock;
 use super::config::Config;
 use super::disk::{self, DiskError};
 use crate::failure::{ErrorId, Failure, Fault};
-use crate::key::{KeyError, PublicKey, SigningKey, TrustedKeys};
+use crate::key::{KeyError, PublicKey, SigningKey};
 use crate::limits;
+use crate::trust::{Asks, KeyRole, Policy, TrustedKeys};
 
 /// A key file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +29,17 @@ pub enum KeyFileError {
         threshold: usize,
         /// How many distinct keys there are.
         count: usize,
+    },
+    /// So many of a role can never sign.
+    #[error("`trust.require.{0}` asks for more keys than `trust.keys` holds of role `{0}`")]
+    TooFewOf(KeyRole),
+    /// What is said of the keys cannot be used.
+    #[error("`{}` cannot be used: {problem}", path.display())]
+    About {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
     },
     /// It cannot be read.
     #[error("failed to read a key")]
@@ -42,8 +58,8 @@ impl Fault for KeyFileError {
     fn id(&self) -> ErrorId {
         match self {
             Self::Empty(_) => ErrorId::KeyMissing,
-            Self::TooFew { .. } => ErrorId::ConfigInvalid,
-            Self::Disk(DiskError::TooLong { .. }) => ErrorId::KeyInvalid,
+            Self::TooFew { .. } | Self::TooFewOf(_) => ErrorId::ConfigInvalid,
+            Self::About { .. } | Self::Disk(DiskError::TooLong { .. }) => ErrorId::KeyInvalid,
             Self::Disk(error) => error.id(),
             Self::Key { source, .. } => source.id(),
         }
@@ -56,6 +72,16 @@ impl Fault for KeyFileError {
             ),
             Self::TooFew { .. } => Some(
                 "add the public keys of the others who sign, or lower the threshold; a key that is there twice counts once".into(),
+            ),
+            Self::TooFewOf(_) => Some(
+                "say in the `keys.yaml` beside the keys which of them have this role: a key without one is a bundler's; a revoked \
+                 key does not count"
+                    .into(),
+            ),
+            Self::About { .. } => Some(
+                "write `keys: { KEY_ID: { role: bundler, notBefore: TIME, notAfter: TIME } }`, with ids as `openssl pkey -pubin -in \
+                 KEY.pub.pem -outform DER | sha256sum` prints them, and times like 2026-11-26T00:00:00Z"
+                    .into(),
             ),
             Self::Disk(DiskError::TooLong { .. }) => Some("name the key file itself".into()),
             Self::Disk(error) => error.hint(),
@@ -79,10 +105,11 @@ pub fn receipts_trusted(config: &Config) -> Result<TrustedKeys, Failure> {
     let files = config.receipt_keys()?;
     let keys = files.iter().map(|path| public(path));
     let keys = keys.collect::<Result<Vec<_>, _>>()?;
-    Ok(TrustedKeys::new(keys, std::num::NonZeroUsize::MIN))
+    Ok(TrustedKeys::new(keys, NonZeroUsize::MIN))
 }
 
-fn private(path: PathBuf) -> Result<SigningKey, Failure> {
+/// A private key.
+pub fn private(path: PathBuf) -> Result<SigningKey, Failure> {
     let pem = read(&path)?;
     // Not the group: Kubernetes lets one in with `fsGroup`.
     if path.metadata().is_ok_and(|of| of.mode() & 0o007 != 0) {
@@ -101,19 +128,42 @@ fn counted(keys: usize) -> String {
     }
 }
 
-/// The trusted keys of the configuration, and how many of them must have signed.
+/// The keys that a bundler's own stream may be signed with: the signing key's other half, and those of `signing.alsoTrust`.
+pub fn own(config: &Config) -> Result<TrustedKeys, Failure> {
+    let mut keys = vec![signing(config)?.public()];
+    for path in config.own_keys()? {
+        keys.push(public(&path)?);
+    }
+    Ok(TrustedKeys::new(keys, NonZeroUsize::MIN))
+}
+
+/// The trusted keys of the configuration with what is said of them, those that count no more, and how many must have signed.
 pub fn trusted(config: &Config) -> Result<TrustedKeys, Failure> {
-    let keys = config
-        .trusted_keys()?
+    let folders = config.trust.keys.iter().map(|place| place.to_path_buf());
+    let keys = about::read(&config.trusted_keys()?, folders)?;
+    let revoked = config
+        .revoked_keys()?
         .iter()
         .map(|path| public(path))
         .collect::<Result<Vec<_>, _>>()?;
-    let trusted = TrustedKeys::new(keys, config.trust.threshold);
-    let (threshold, count) = (config.trust.threshold.get(), trusted.ids().len());
-    if count < threshold {
-        return Err(KeyFileError::TooFew { threshold, count }.into());
-    }
+    let policy = config.trust.policy;
+    let trusted = TrustedKeys::with(keys, revoked, policy, Some(clock::now()));
+    check_enough(&trusted)?;
     Ok(trusted)
+}
+
+/// Whether there are as many keys as must have signed.
+fn check_enough(trusted: &TrustedKeys) -> Result<(), KeyFileError> {
+    let Some(lack) = trusted.lacks(&trusted.ids(), Asks::Policy) else {
+        return Ok(());
+    };
+    Err(match lack.missing.first() {
+        Some((role, _)) => KeyFileError::TooFewOf(*role),
+        None => KeyFileError::TooFew {
+            threshold: lack.need,
+            count: lack.have,
+        },
+    })
 }
 
 /// A public key.
@@ -132,25 +182,22 @@ fn read(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
 
 /// Keys named on a command line, files or directories of `*.pem`; one of them must have signed.
 pub fn trusted_files(places: &[PathBuf]) -> Result<TrustedKeys, Failure> {
-    let mut keys = Vec::new();
+    let mut files = Vec::new();
     for place in places {
-        if place.is_dir() {
-            let listed = std::fs::read_dir(place)
-                .map_err(|source| DiskError::new(disk::Action::Read, place, source))?;
-            let before = keys.len();
-            for file in listed
-                .flatten()
-                .map(|entry| entry.path())
-                .filter(|path| path.extension().is_some_and(|end| end == "pem"))
-            {
-                keys.push(public(&file)?);
-            }
-            if keys.len() == before {
-                return Err(KeyFileError::Empty(place.clone()).into());
-            }
-        } else {
-            keys.push(public(place)?);
+        if !place.is_dir() {
+            files.push(place.clone());
+            continue;
+        }
+        let listed = std::fs::read_dir(place)
+            .map_err(|source| DiskError::new(disk::Action::Read, place, source))?;
+        let before = files.len();
+        let paths = listed.flatten().map(|entry| entry.path());
+        files.extend(paths.filter(|path| path.extension().is_some_and(|end| end == "pem")));
+        if files.len() == before {
+            return Err(KeyFileError::Empty(place.clone()).into());
         }
     }
-    Ok(TrustedKeys::new(keys, std::num::NonZeroUsize::MIN))
+    let keys = about::read(&files, places.iter().cloned())?;
+    let policy = Policy::any(NonZeroUsize::MIN);
+    Ok(TrustedKeys::with(keys, [], policy, Some(clock::now())))
 }

@@ -7,7 +7,6 @@ use crate::chunk::Chunk;
 use crate::digest::Digest;
 use crate::failure::chain;
 use crate::form::Document;
-use crate::key::TrustedKeys;
 use crate::layout::{CHUNKS, Key, MANIFESTS, PRUNED};
 use crate::limits;
 use crate::manifest::Manifest;
@@ -15,6 +14,7 @@ use crate::name::Sequence;
 use crate::pruned::Pruned;
 use crate::signed::{FoundSignature, Signed, Verified, VerifyError};
 use crate::time::Timestamp;
+use crate::trust::TrustedKeys;
 
 /// The manifests and signatures that lie in a store.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,7 @@
 //! The door to disk, network and processes. Nothing in the core may name what lies behind it.
 
 pub mod age;
+pub mod approval;
 pub mod checks;
 pub mod clock;
 pub mod config;

@@ -1,7 +1,7 @@
 //! What an image set came to in names that people know: for results, and to compare bundles.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
@@ -130,6 +130,28 @@ impl Change {
             && digest.len() >= 32
             && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
     }
+}
+
+/// Changes in words, a line each; tags made of digests are counted.
+pub fn in_words(changes: &[Change]) -> String {
+    if changes.is_empty() {
+        return "they hold the same".to_owned();
+    }
+    let mut text = String::new();
+    // Writing to a text cannot fail.
+    for change in changes.iter().filter(|change| !change.is_of_digest()) {
+        let _ = writeln!(text, "{change}");
+    }
+    let by_digest = || changes.iter().filter(|change| change.is_of_digest());
+    let new = by_digest().filter(|change| change.before.is_none()).count();
+    let gone = by_digest().count() - new;
+    if new + gone > 0 {
+        let _ = writeln!(
+            text,
+            "and tags made of digests: {new} new, {gone} gone (`--output json` names them)"
+        );
+    }
+    text
 }
 
 impl fmt::Display for Change {

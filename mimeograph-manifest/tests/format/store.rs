@@ -11,12 +11,13 @@ use mimeograph_manifest::archive::{Headers, inspect};
 use mimeograph_manifest::failure::{ErrorId, Fault as _};
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::inventory::{Before, Inventory, check_closure};
-use mimeograph_manifest::key::{PublicKey, TrustedKeys};
+use mimeograph_manifest::key::PublicKey;
 use mimeograph_manifest::layout::Key;
 use mimeograph_manifest::manifest::{File, Manifest, Role};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::pruned::Pruned;
 use mimeograph_manifest::signed::{FoundSignature, Signed, Verified};
+use mimeograph_manifest::trust::TrustedKeys;
 
 use super::{committed, entries};
 

@@ -178,6 +178,12 @@ impl Ledger {
         self.bundles.is_empty()
     }
 
+    /// Whether exactly this manifest was accepted here.
+    pub fn has_accepted(&self, sequence: Sequence, sha256: Digest) -> bool {
+        let known = self.bundles.get(&sequence);
+        known.is_some_and(|known| known.sha256 == sha256)
+    }
+
     /// Whether the blobs of the bundle that is required came here, by this ledger.
     pub fn has(&self, requires: Option<Link>) -> bool {
         requires.is_some_and(|link| {

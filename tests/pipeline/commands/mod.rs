@@ -5,6 +5,7 @@ mod published;
 mod receipts;
 mod retired;
 mod runs;
+mod trust;
 mod unpack;
 mod verify;
 

@@ -197,7 +197,7 @@ fn what_no_trusted_populator_signed_for_this_stream_changes_nothing() {
         &["receipts.trustedKeys"],
     );
     let of = |change: &dyn Fn(&mut Receipt)| {
-        let trusted = mimeograph_manifest::key::TrustedKeys::new(
+        let trusted = mimeograph_manifest::trust::TrustedKeys::new(
             [ours.public()],
             std::num::NonZeroUsize::MIN,
         );

@@ -10,11 +10,12 @@ use mimeograph_manifest::archive::{self, Headers};
 use mimeograph_manifest::chunk::{Chunk, Encoding};
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::inventory::{Inventory, Structure};
-use mimeograph_manifest::key::{SigningKey, TrustedKeys};
+use mimeograph_manifest::key::SigningKey;
 use mimeograph_manifest::layout::Key;
 use mimeograph_manifest::manifest::{Generation, Manifest, Role};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::{FoundSignature, Signed};
+use mimeograph_manifest::trust::TrustedKeys;
 use tar::{EntryType, Header};
 
 use crate::lab::Lab;

@@ -124,6 +124,28 @@ impl Config {
         self.keys("trust.keys", &self.trust.keys, remedy)
     }
 
+    /// The files of the keys that count no more. A folder may be empty: nobody was robbed yet.
+    pub fn revoked_keys(&self) -> Result<Vec<PathBuf>, ConfigError> {
+        let field = Field::named("trust.revoked");
+        let mut files = Vec::new();
+        for (index, place) in self.trust.revoked.iter().enumerate() {
+            let found = keys_at(place);
+            if found.is_empty() && fs::read_dir(place).is_err() {
+                let remedy =
+                    "put the public keys that count no more there, or take it out of the list";
+                return Err(self.absent(&field.index(index), place, remedy, ErrorId::KeyMissing));
+            }
+            files.extend(found);
+        }
+        Ok(files)
+    }
+
+    /// The files of the public keys that this stream was signed with besides the signing key.
+    pub fn own_keys(&self) -> Result<Vec<PathBuf>, ConfigError> {
+        let remedy = "put the public keys there that this stream was signed with before";
+        self.keys("signing.alsoTrust", &self.signing.also_trust, remedy)
+    }
+
     fn keys(
         &self,
         field: &'static str,

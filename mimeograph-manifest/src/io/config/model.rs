@@ -1,7 +1,6 @@
 //! The configuration as the programs see it: checked, typed, with its defaults.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::scalar::{
@@ -10,6 +9,7 @@ use super::scalar::{
 use super::source::Source;
 use crate::io::location::StoreLocation;
 use crate::name::StreamId;
+use crate::trust::Policy;
 
 /// The configuration.
 #[derive(Clone, Debug)]
@@ -164,6 +164,8 @@ pub struct Signing {
     pub key_file: AbsolutePath,
     /// `expiresAfter`
     pub expires_after: Period,
+    /// `alsoTrust`: other keys that this stream was signed with; [`Config::own_keys`] are the files.
+    pub also_trust: Vec<AbsolutePath>,
 }
 
 /// Whom the populator trusts.
@@ -171,12 +173,18 @@ pub struct Signing {
 pub struct Trust {
     /// `keys`: files, or folders of `*.pem`; [`Config::trusted_keys`] are the files.
     pub keys: Vec<AbsolutePath>,
-    /// `threshold`: so many distinct keys.
-    pub threshold: NonZeroUsize,
+    /// `revoked`: files, or folders of `*.pem`, of keys that count no more; [`Config::revoked_keys`] are the files.
+    pub revoked: Vec<AbsolutePath>,
+    /// `threshold` and `require`: how many distinct keys, in all and of each role.
+    pub policy: Policy,
     /// `stream`: the one to follow, where it is not pinned at first use.
     pub stream: Option<StreamId>,
     /// `waitAtMost`: how long a bundle may be arriving.
     pub wait_at_most: Period,
+    /// `maxAge`: how old the newest bundle or heartbeat may be.
+    pub max_age: Option<Period>,
+    /// `approvalsDir`: where signatures lie that were added on this side.
+    pub approvals_dir: Option<AbsolutePath>,
     /// `clockSkew`: how far ahead of our clock a manifest may be.
     pub clock_skew: Period,
 }

@@ -134,17 +134,25 @@ part! {
 }
 part! {
     /// `signing`
-    RawSigning { key_file: Scalar, expires_after: Scalar, }
+    RawSigning { key_file: Scalar, expires_after: Scalar, also_trust: Vec<Scalar>, }
 }
 part! {
     /// `trust`
     RawTrust {
         keys: Vec<Scalar>,
+        revoked: Vec<Scalar>,
         threshold: u32,
+        require: RawRequire,
         stream: Scalar,
         wait_at_most: Scalar,
+        max_age: Scalar,
         clock_skew: Scalar,
+        approvals_dir: Scalar,
     }
+}
+part! {
+    /// `trust.require`
+    RawRequire { bundler: u32, approver: u32, }
 }
 part! {
     /// `state`

@@ -23,6 +23,7 @@ use crate::failure::ErrorId;
 use crate::io::location::{S3Location, StoreLocation};
 use crate::limits;
 use crate::name::StreamId;
+use crate::trust::Policy;
 
 /// Turns the raw form into the checked one.
 pub(super) fn validate(
@@ -262,6 +263,9 @@ impl Check<'_> {
                 raw.expires_after,
                 Period::hours(90 * 24),
             )?,
+            also_trust: self.list("signing.alsoTrust", raw.also_trust, |text| {
+                AbsolutePath::resolve(text, self.source.folder())
+            })?,
         })
     }
 
@@ -280,19 +284,31 @@ impl Check<'_> {
         let keys = self.list("trust.keys", raw.keys, folder)?;
         let most = u32::try_from(limits::SIGNATURES).unwrap_or(u32::MAX);
         let threshold = self.at_most("trust.threshold", raw.threshold.unwrap_or(1), 1, most)?;
+        let require = raw.require.unwrap_or_default();
+        let of_role = |field, count: Option<u32>| {
+            let count = count.map(|count| self.at_most(field, count, 1, most));
+            Ok::<_, ConfigError>(count.transpose()?.unwrap_or(0) as usize)
+        };
         Ok(Trust {
             keys: if keys.is_empty() {
                 vec![AbsolutePath::known("/mimeograph/keys/trusted")]
             } else {
                 keys
             },
-            threshold: (threshold as usize)
-                .try_into()
-                .unwrap_or(std::num::NonZeroUsize::MIN),
+            revoked: self.list("trust.revoked", raw.revoked, folder)?,
+            policy: Policy {
+                threshold: (threshold as usize)
+                    .try_into()
+                    .unwrap_or(std::num::NonZeroUsize::MIN),
+                bundlers: of_role("trust.require.bundler", require.bundler)?,
+                approvers: of_role("trust.require.approver", require.approver)?,
+            },
             stream: self.with("trust.stream", raw.stream, stream_id)?,
             wait_at_most: self
                 .one("trust.waitAtMost", raw.wait_at_most)?
                 .unwrap_or(Period::hours(24)),
+            max_age: self.one("trust.maxAge", raw.max_age)?,
+            approvals_dir: self.path("trust.approvalsDir", raw.approvals_dir)?,
             clock_skew: self
                 .one("trust.clockSkew", raw.clock_skew)?
                 .unwrap_or(Period::minutes(5)),

@@ -1,6 +1,7 @@
 //! Where every command begins and ends.
 
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -37,6 +38,11 @@ impl Front {
     pub fn config(&self) -> Result<Config, Failure> {
         let path = Config::find(self.options.config.as_deref())?;
         Ok(Config::load(&path, self.program)?)
+    }
+
+    /// Another configuration, read and checked for this program.
+    pub fn config_of(&self, file: &Path) -> Result<Config, Failure> {
+        Ok(Config::load(file, self.program)?)
     }
 
     /// The same for commands that can do without: `None` where none is named and none lies at any of the

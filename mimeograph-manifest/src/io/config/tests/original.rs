@@ -62,7 +62,7 @@ fn what_is_left_out_has_its_documented_default() {
         &*config.trust.keys[0],
         Path::new("/mimeograph/keys/trusted")
     );
-    assert_eq!(config.trust.threshold.get(), 1);
+    assert_eq!(config.trust.policy.threshold.get(), 1);
     assert_eq!(config.trust.wait_at_most.to_string(), "1d");
     assert_eq!(config.trust.clock_skew.to_string(), "5m");
     assert_eq!(config.transfer.parallel, Parallel::Auto);
@@ -137,7 +137,7 @@ fn every_field_is_read() {
     );
     assert_eq!(config.signing.expires_after.to_string(), "30d");
     assert_eq!(config.trust.keys.len(), 2);
-    assert_eq!(config.trust.threshold.get(), 2);
+    assert_eq!(config.trust.policy.threshold.get(), 2);
     let stream = config.trust.stream.as_ref().unwrap().to_string();
     assert_eq!(stream, "00000000000000000000000000000abc");
     assert_eq!(config.trust.wait_at_most.seconds(), 0);

@@ -1,0 +1,79 @@
+//! Silence is an alarm: the newest bundle or heartbeat that was accepted may not be older than `trust.maxAge`. And what
+//! will end soon is told in time.
+
+use jiff::SignedDuration;
+use mimeograph_manifest::failure::{ErrorId, Fault};
+use mimeograph_manifest::io::config::Trust;
+use mimeograph_manifest::manifest::Manifest;
+use mimeograph_manifest::time::Timestamp;
+use mimeograph_manifest::trust::TrustedKeys;
+
+/// Nothing new has come for too long.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the newest bundle or heartbeat that was accepted is of {latest}, older than `trust.maxAge` allows at {now}"
+)]
+pub(crate) struct TooOld {
+    latest: Timestamp,
+    now: Timestamp,
+}
+
+impl Fault for TooOld {
+    fn id(&self) -> ErrorId {
+        ErrorId::Stale
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(
+            "look whether the bundler still runs, and whether what it publishes is carried over"
+                .into(),
+        )
+    }
+}
+
+/// Whether the latest `created` that was accepted is young enough.
+pub(crate) fn check(
+    trust: &Trust,
+    latest: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), TooOld> {
+    match (latest, trust.max_age) {
+        (Some(latest), Some(most)) if now.since(latest) > most.signed() => {
+            Err(TooOld { latest, now })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A key is changed by people, in two places.
+const KEY_NOTICE: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// A bundle that expires is replaced by the next run of the bundler.
+const BUNDLE_NOTICE: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What ends soon, or has ended.
+pub(crate) fn endings(
+    trusted: &TrustedKeys,
+    newest: Option<&Manifest>,
+    now: Timestamp,
+) -> Vec<String> {
+    let mut told = Vec::new();
+    for key in trusted.keys() {
+        if let Some(ends) = key
+            .window
+            .not_after
+            .filter(|ends| ends.since(now) < KEY_NOTICE)
+        {
+            let (id, role) = (key.key.id(), key.role);
+            told.push(format!(
+                "key {id} ({role}) signs nothing that is made after {ends}: another must be trusted by then"
+            ));
+        }
+    }
+    if let Some(newest) = newest.filter(|newest| newest.expires.since(now) < BUNDLE_NOTICE) {
+        told.push(format!(
+            "bundle {}, the newest, expires at {}: the bundler must have run by then",
+            newest.sequence, newest.expires
+        ));
+    }
+    told
+}

@@ -1,0 +1,299 @@
+//! Two people, rotation, revocation and freshness: what a security officer signs off.
+
+use std::fs;
+use std::process::Command;
+
+use mimeograph_tests::gap::Ran;
+
+use crate::lab::{Lab, done, refused};
+
+/// What the far side trusts: keys by the names of their folders, with what `keys.yaml` says of each.
+struct Trusted<'a> {
+    lab: &'a Lab,
+}
+
+impl Trusted<'_> {
+    /// Makes a pair of keys; the public half lies in `NAME/signing.pub.pem`.
+    fn make(&self, name: &str) -> String {
+        let out = self.lab.path(name).display().to_string();
+        let ran = self
+            .lab
+            .bundler(&["keygen", "--out", &out, "--output", "json"]);
+        done(&ran);
+        ran.json()["result"]["keyId"].as_str().unwrap().to_owned()
+    }
+
+    fn trust(&self, name: &str) {
+        self.put("trusted", name);
+    }
+
+    fn revoke(&self, name: &str) {
+        self.put("revoked", name);
+    }
+
+    fn put(&self, folder: &str, name: &str) {
+        let folder = self.lab.path(folder);
+        fs::create_dir_all(&folder).unwrap();
+        let key = self.lab.path(name).join("signing.pub.pem");
+        fs::copy(key, folder.join(format!("{name}.pub.pem"))).unwrap();
+    }
+
+    fn say(&self, about: &str) {
+        fs::write(self.lab.path("trusted/keys.yaml"), about).unwrap();
+    }
+}
+
+/// A far side that trusts the folder `trusted`, of which `lines` say more.
+fn lab_with(lines: &str) -> Lab {
+    let lab = Lab::new();
+    let keys = Trusted { lab: &lab };
+    keys.trust("keys");
+    fs::create_dir(lab.path("revoked")).unwrap();
+    set_trust(&lab, lines);
+    lab
+}
+
+fn set_trust(lab: &Lab, lines: &str) {
+    write_trust(lab, "disconnected.yaml", lines);
+}
+
+fn write_trust(lab: &Lab, to: &str, lines: &str) {
+    let text = fs::read_to_string(lab.path("disconnected.yaml")).unwrap();
+    let (before, rest) = text.split_once("trust:\n").unwrap();
+    let after: Vec<_> = rest
+        .lines()
+        .skip_while(|line| line.starts_with(' '))
+        .collect();
+    let [trusted, revoked] = ["trusted", "revoked"].map(|name| lab.path(name));
+    let text = format!(
+        "{before}trust:\n  keys: [{}]\n  revoked: [{}]\n{lines}{}\n",
+        trusted.display(),
+        revoked.display(),
+        after.join("\n")
+    );
+    fs::write(lab.path(to), text).unwrap();
+}
+
+const TWO_PEOPLE: &str = "  require: { bundler: 1, approver: 1 }\n";
+
+/// Someone else must approve.
+fn two_people(lines: &str) -> Lab {
+    let lab = lab_with(&format!("{TWO_PEOPLE}{lines}"));
+    let keys = Trusted { lab: &lab };
+    let approver = keys.make("approver");
+    keys.trust("approver");
+    keys.say(&format!("keys:\n  {approver}: {{ role: approver }}\n"));
+    lab
+}
+
+#[track_caller]
+fn waits(lab: &Lab, loads: usize) {
+    let ran = lab.populator(&["run", "--output", "json"]);
+    done(&ran);
+    assert_eq!(ran.json()["outcome"], "waiting", "{ran}");
+    assert!(ran.stderr.contains("role `approver`"), "{ran}");
+    assert_eq!(lab.oc_mirror_calls(), loads);
+}
+
+#[track_caller]
+fn applies(lab: &Lab) -> Ran {
+    let ran = lab.populator(&["run", "--output", "json"]);
+    done(&ran);
+    assert_eq!(ran.json()["outcome"], "applied", "{ran}");
+    ran
+}
+
+fn private(lab: &Lab, name: &str) -> String {
+    lab.path(name).join("signing.pem").display().to_string()
+}
+
+#[test]
+fn what_one_signed_waits_until_the_other_has_approved_it() {
+    let lab = two_people("");
+    done(&lab.bundler(&["run"]));
+    let calls = lab.oc_mirror_calls();
+    waits(&lab, calls);
+    let ran = lab.populator(&["verify"]);
+    refused(&ran, 75, "PENDING_APPROVAL", &["1 of 2", "approver"]);
+    let ran = lab.bundler(&["sign", "1", "--key", &private(&lab, "approver")]);
+    done(&ran);
+    assert!(
+        ran.stdout.contains("apps/2") && ran.stdout.contains("signed with key"),
+        "{ran}"
+    );
+    applies(&lab);
+    // A heartbeat brings nothing, and needs the bundler alone.
+    done(&lab.bundler(&["run"]));
+    let ran = lab.populator(&["run", "--output", "json"]);
+    done(&ran);
+    assert_eq!(ran.json()["result"]["newest"]["sequence"], 2, "{ran}");
+    done(&lab.populator(&["verify"]));
+
+    // Two bundlers are no approver.
+    let keys = Trusted { lab: &lab };
+    keys.make("another");
+    keys.trust("another");
+    lab.add_image(3);
+    done(&lab.bundler(&["run"]));
+    done(&lab.bundler(&["sign", "3", "--key", &private(&lab, "another")]));
+    waits(&lab, lab.oc_mirror_calls());
+}
+
+#[test]
+fn stock_openssl_approves_as_well() {
+    let lab = two_people("");
+    done(&lab.bundler(&["run"]));
+    let [manifest, signature] = ["store/manifests/0000000001.json", "raw.sig"].map(|n| lab.path(n));
+    let mut openssl = Command::new("openssl");
+    openssl.args(["pkeyutl", "-sign", "-rawin", "-inkey"]);
+    openssl.arg(private(&lab, "approver")).arg("-in");
+    openssl.arg(&manifest).arg("-out").arg(&signature);
+    assert!(openssl.status().unwrap().success());
+    let short = |of: &str| of[..16].to_owned();
+    let digest = mimeograph_manifest::digest::Digest::of(&fs::read(&manifest).unwrap());
+    let about = fs::read_to_string(lab.path("trusted/keys.yaml")).unwrap();
+    let id = about.lines().nth(1).unwrap().trim();
+    let name = format!(
+        "0000000001.{}.{}.sig",
+        short(&digest.to_string()),
+        short(id)
+    );
+    fs::rename(signature, lab.path("store/manifests").join(name)).unwrap();
+    applies(&lab);
+}
+
+#[test]
+fn an_officer_approves_inside_the_gap_without_writing_to_the_store() {
+    let lab = two_people("");
+    let folder = lab.path("approvals");
+    set_trust(
+        &lab,
+        &format!("{TWO_PEOPLE}  approvalsDir: {}\n", folder.display()),
+    );
+    done(&lab.bundler(&["run"]));
+    let store = crate::user::tree(&lab.path("store"));
+    waits(&lab, lab.oc_mirror_calls());
+    let shown = lab.populator(&["approve", "1"]);
+    done(&shown);
+    assert!(shown.stdout.contains("apps/2"), "{shown}");
+    waits(&lab, lab.oc_mirror_calls());
+    let keys = Trusted { lab: &lab };
+    keys.make("stranger");
+    let ran = lab.populator(&["approve", "1", "--key", &private(&lab, "stranger")]);
+    refused(&ran, 78, "KEY_INVALID", &["trust.keys"]);
+    done(&lab.populator(&["approve", "1", "--key", &private(&lab, "approver")]));
+    assert!(crate::user::tree(&lab.path("store")) == store);
+    done(&lab.populator(&["verify"]));
+    applies(&lab);
+    // The second copy of the state has both signatures.
+    fs::remove_dir_all(lab.path("disconnected/metadata")).unwrap();
+    let ran = lab.populator(&["run"]);
+    done(&ran);
+    assert!(ran.stdout.contains("nothing to do"), "{ran}");
+}
+
+#[test]
+fn a_stolen_key_is_revoked_and_what_was_not_applied_is_signed_again() {
+    let lab = lab_with("");
+    done(&lab.bundler(&["run"]));
+    applies(&lab);
+    lab.add_image(3);
+    done(&lab.bundler(&["run"]));
+    // Bundle 2 is on its way when the theft is noticed.
+    let keys = Trusted { lab: &lab };
+    let id = keys.make("new");
+    keys.trust("new");
+    write_trust(&lab, "after.yaml", "");
+    keys.revoke("keys");
+    let before = lab.target.snapshot();
+    let ran = lab.populator(&["run"]);
+    refused(&ran, 77, "UNTRUSTED", &["bundle 2", "(revoked)"]);
+    assert!(lab.target.snapshot() == before);
+    // The bundler goes on with the new key, which its stream was not begun with.
+    let file = lab.path("connected.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    let (new, old) = (private(&lab, "new"), lab.path("keys/signing.pub.pem"));
+    let text = text.replace(
+        &private(&lab, "keys"),
+        &format!("{new}\n  alsoTrust: [{}]", old.display()),
+    );
+    fs::write(&file, text).unwrap();
+    done(&lab.bundler(&["sign", "2", "--key", &new]));
+    let ran = applies(&lab);
+    assert_eq!(ran.json()["keyIds"][0], id.as_str(), "{ran}");
+    lab.add_image(4);
+    done(&lab.bundler(&["run"]));
+    applies(&lab);
+    // Also with its volume lost.
+    fs::remove_dir_all(lab.path("connected")).unwrap();
+    lab.add_image(5);
+    done(&lab.bundler(&["run"]));
+    applies(&lab);
+    let ran = lab.populator(&["trust"]);
+    done(&ran);
+    assert!(ran.stdout.contains("REVOKED"), "{ran}");
+}
+
+#[test]
+fn a_window_ends_by_what_was_signed_and_begins_by_the_clock() {
+    let lab = lab_with("");
+    done(&lab.bundler(&["run"]));
+    let keys = Trusted { lab: &lab };
+    let ran = lab.populator(&["trust", "--output", "json"]);
+    let id = ran.json()["result"]["keys"][0]["id"].clone();
+    let id = id.as_str().unwrap();
+    keys.say(&format!(
+        "keys:\n  {id}: {{ notAfter: 2026-01-01T00:00:00Z }}\n"
+    ));
+    let ran = lab.populator(&["run"]);
+    refused(&ran, 77, "UNTRUSTED", &["no longer valid"]);
+    keys.say(&format!(
+        "keys:\n  {id}: {{ notBefore: 2999-01-01T00:00:00Z }}\n"
+    ));
+    let ran = lab.populator(&["run"]);
+    refused(&ran, 77, "UNTRUSTED", &["not valid yet"]);
+    keys.say(&format!(
+        "keys:\n  {id}: {{ notAfter: 2999-01-01T00:00:00Z }}\n"
+    ));
+    applies(&lab);
+}
+
+#[test]
+fn trust_says_what_a_change_would_do_before_it_is_made() {
+    let lab = lab_with("");
+    done(&lab.bundler(&["run"]));
+    let keys = Trusted { lab: &lab };
+    let approver = keys.make("approver");
+    keys.trust("approver");
+    keys.say(&format!("keys:\n  {approver}: {{ role: approver }}\n"));
+    write_trust(&lab, "after.yaml", TWO_PEOPLE);
+    let after = lab.path("after.yaml").display().to_string();
+    let ran = lab.populator(&["trust", "--after", &after]);
+    done(&ran);
+    let says = ["bundle 1 (new here): accepted", "after the change: waits"];
+    assert!(says.iter().all(|says| ran.stdout.contains(says)), "{ran}");
+    fs::write(lab.path("trusted/keys.yaml"), "keys: {}\n").unwrap();
+    let ran = lab.populator(&["trust", "--after", &after]);
+    refused(&ran, 78, "CONFIG_INVALID", &["trust.require.approver"]);
+    applies(&lab);
+}
+
+#[test]
+fn silence_for_longer_than_is_allowed_is_an_error_of_its_own() {
+    let lab = lab_with("  maxAge: 1h\n");
+    done(&lab.bundler(&["run"]));
+    applies(&lab);
+    set_trust(&lab, "  maxAge: 1s\n");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    for command in ["run", "verify"] {
+        let ran = lab.populator(&[command]);
+        refused(&ran, 79, "STALE", &["trust.maxAge"]);
+    }
+    // What is new is applied all the same.
+    lab.add_image(3);
+    done(&lab.bundler(&["run"]));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    refused(&lab.populator(&["run"]), 79, "STALE", &["trust.maxAge"]);
+    let image = lab.target.digest_of("mirror/apps/3", "v1");
+    assert!(image.is_some());
+}
