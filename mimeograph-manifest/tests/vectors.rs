@@ -54,7 +54,7 @@ fn stores_are_accepted_or_refused_as_their_names_say() {
     assert_eq!(
         found,
         counts(&[
-            (None, 5),
+            (None, 6),
             (Some("ARCHIVE_DAMAGED"), 9),
             (Some("ARCHIVE_ENTRY_REFUSED"), 9),
             (Some("CHUNK_DAMAGED"), 3),

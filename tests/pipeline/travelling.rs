@@ -261,10 +261,7 @@ fn another_place_for_local_files_on_the_far_side_is_refused_before_the_bundle_is
     ];
     refused(&lab.populator(&["run"]), 78, "LOCAL_DIR_DIFFERS", &words);
     assert!(!lab.path("elsewhere").exists());
-    assert_eq!(
-        names(&lab.path("disconnected/bundle")),
-        Vec::<String>::new()
-    );
+    assert_eq!(names(&lab.path("disconnected/bundle")), ["bundle.lock"]);
 }
 
 #[test]

@@ -259,6 +259,7 @@ fn the_table_of_limits_is_the_codes() {
         ("RECEIPT_SIZE", limits::RECEIPT_SIZE),
         ("CONFIG_SIZE", limits::CONFIG_SIZE),
         ("KEY_SIZE", limits::KEY_SIZE),
+        ("KEYS_FILE_SIZE", limits::KEYS_FILE_SIZE),
     ];
     assert_eq!(rows, BTreeMap::from(constants));
     // A constant that is added there must be added here.

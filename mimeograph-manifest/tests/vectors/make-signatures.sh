@@ -16,16 +16,17 @@ store valid-one-signature;                   sign "$s" 3 release
 store valid-a-strangers-signature-beside-it; sign "$s" 3 release; sign "$s" 3 stranger
 store valid-a-broken-signature-beside-it;    sign "$s" 3 release; noise 64 7 > "$(signature "$s" 3 second)"; trusts 1 release second
 store valid-two-of-two;                      sign "$s" 3 release; sign "$s" 3 second; trusts 2 release second
-store one-of-two__PENDING_APPROVAL;          sign "$s" 3 release; trusts 2 release second
-store one-key-trusted-twice__PENDING_APPROVAL; sign "$s" 3 release; trusts 2 release; cp "$work/release.pub.pem" "$s/trusted/again.pem"
-store one-of-two-and-a-broken-one__UNTRUSTED; sign "$s" 3 release; noise 64 7 > "$(signature "$s" 3 second)"; trusts 2 release second
+store valid-a-heartbeat-with-one-of-two;     sign "$s" 3 release; trusts 2 release second
+store one-of-two__PENDING_APPROVAL 2;        sign "$s" 2 release; trusts 2 release second
+store one-key-trusted-twice__PENDING_APPROVAL 2; sign "$s" 2 release; trusts 2 release; cp "$work/release.pub.pem" "$s/trusted/again.pem"
+store one-of-two-and-a-broken-one__UNTRUSTED 2; sign "$s" 2 release; noise 64 7 > "$(signature "$s" 2 second)"; trusts 2 release second
 store no-signature__INCOMPLETE
 store signed-by-a-stranger__UNTRUSTED;       sign "$s" 3 stranger
 store signed-by-another-key-than-trusted__UNTRUSTED; sign "$s" 3 release; trusts 1 second
 store a-strangers-signature-under-the-trusted-keys-name__UNTRUSTED
 sign "$s" 3 stranger; mv "$(signature "$s" 3 stranger)" "$(signature "$s" 3 release)"
-store a-signature-counted-for-two-keys__UNTRUSTED
-sign "$s" 3 release; cp "$(signature "$s" 3 release)" "$(signature "$s" 3 second)"; trusts 2 release second
+store a-signature-counted-for-two-keys__UNTRUSTED 2
+sign "$s" 2 release; cp "$(signature "$s" 2 release)" "$(signature "$s" 2 second)"; trusts 2 release second
 store signature-over-another-manifest__UNTRUSTED
 cp "$(signature $valid 2 release)" "$(signature "$s" 3 release)"
 store signature-named-for-another-manifest__UNTRUSTED

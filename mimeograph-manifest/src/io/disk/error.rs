@@ -113,7 +113,7 @@ impl Fault for DiskError {
             Self::Locked { .. } => Some(
                 "wait for it to end; the lock goes with its process, and the file may stay".into(),
             ),
-            Self::Failed { source, .. } => match source.kind() {
+            Self::Failed { source, action, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Some("make room there, then run the same command again".into())
                 }
@@ -123,7 +123,11 @@ impl Fault for DiskError {
                 io::ErrorKind::ReadOnlyFilesystem => {
                     Some("it lies on a read-only file system: mount it so that it can be written to, or name another place".into())
                 }
-                io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory | io::ErrorKind::AlreadyExists => {
+                io::ErrorKind::NotADirectory
+                | io::ErrorKind::IsADirectory
+                | io::ErrorKind::AlreadyExists
+                    if *action != Action::Read =>
+                {
                     Some("something else lies there: move it away, or name another place".into())
                 }
                 _ => None,
