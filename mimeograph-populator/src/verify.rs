@@ -293,21 +293,33 @@ impl Look<'_> {
 
     /// What the oldest bundle here requires is taken as given, as is what was applied on this side.
     fn check_chain(&self, manifest: &Manifest, so_far: &SoFar) -> Result<(), LedgerError> {
-        match manifest.requires {
-            Some(link)
-                if !so_far.manifests.is_empty()
-                    && so_far.manifest(link).is_none()
-                    && !so_far.failed.contains(&link.sequence)
-                    && !self.side.ledger.has(manifest.requires) =>
+        let first = so_far.manifests.first();
+        if let Some(first) = first.filter(|first| first.stream != manifest.stream) {
+            return Err(LedgerError::OtherStream {
+                sequence: manifest.sequence,
+                found: manifest.stream.clone(),
+                followed: first.stream.clone(),
+            });
+        }
+        let Some(link) = manifest.requires else {
+            return Ok(());
+        };
+        let mut known = so_far.manifests.iter();
+        match known.find(|known| known.sequence == link.sequence) {
+            Some(known) if known.digest() == link.sha256 => Ok(()),
+            Some(_) => Err(LedgerError::Fork(link.sequence)),
+            None if so_far.manifests.is_empty()
+                || so_far.failed.contains(&link.sequence)
+                || self.side.ledger.has(manifest.requires) =>
             {
-                Err(LedgerError::Gap {
-                    found: manifest.sequence,
-                    needed: link.sequence,
-                    cache: Lost::Never,
-                    holds: None,
-                })
+                Ok(())
             }
-            _ => Ok(()),
+            None => Err(LedgerError::Gap {
+                found: manifest.sequence,
+                needed: link.sequence,
+                cache: Lost::Never,
+                holds: None,
+            }),
         }
     }
 }
