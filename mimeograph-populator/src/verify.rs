@@ -263,10 +263,10 @@ impl Look<'_> {
         let manifest = signed.verify(self.trusted)?;
         self.side
             .accept(&manifest, self.listing.newest() == Some(sequence))?;
+        self.check_chain(&manifest, so_far)?;
         let mut says = if manifest.kind == Kind::Heartbeat {
             "heartbeat, nothing changed".to_owned()
         } else {
-            self.check_chain(&manifest, so_far)?;
             contents(self.store, &manifest, self.side, so_far)?
         };
         let signed_by: Vec<_> = manifest.signers().iter().map(ToString::to_string).collect();
@@ -310,7 +310,10 @@ impl Look<'_> {
             Some(_) => Err(LedgerError::Fork(link.sequence)),
             None if so_far.manifests.is_empty()
                 || so_far.failed.contains(&link.sequence)
-                || self.side.ledger.has(manifest.requires) =>
+                || self.side.ledger.has(manifest.requires)
+                // What was passed over on this side is repeated, too.
+                || manifest.kind == Kind::Heartbeat
+                    && Some(link.sequence) <= self.side.ledger.mark() =>
             {
                 Ok(())
             }
