@@ -253,7 +253,7 @@ struct Look<'a> {
 
 impl Look<'_> {
     fn one(&self, sequence: Sequence, so_far: &mut SoFar) -> Result<Row, Failure> {
-        let Some(signed) = self.listing.open(self.store, sequence)? else {
+        let Some(signed) = self.listing.open(self.store, sequence, self.trusted)? else {
             return Err(Nothing {
                 which: format!(" {sequence}"),
                 place: self.store.describe(),

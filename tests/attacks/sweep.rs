@@ -85,7 +85,11 @@ impl Bundle {
     }
 
     fn verified(&self, store: &dyn Fetch) -> Option<Verified<Manifest>> {
-        let signed = self.listing.open(store, Sequence::FIRST).unwrap().unwrap();
+        let signed = self
+            .listing
+            .open(store, Sequence::FIRST, &self.trusted)
+            .unwrap()
+            .unwrap();
         signed.verify(&self.trusted).ok()
     }
 
