@@ -126,7 +126,7 @@ impl Looked {
             looked.problem(Key::Pruned(*number), None, chain(error));
         }
         for sequence in listing.sequences() {
-            let Some(signed) = listing.open(store, sequence)? else {
+            let Some(signed) = listing.open(store, sequence, &request.ours)? else {
                 continue;
             };
             match signed.verify(&request.ours) {

@@ -302,7 +302,7 @@ fn verified(store: &dyn Fetch, ours: &TrustedKeys) -> Result<Vec<Verified<Manife
     }
     let mut bundles = Vec::new();
     for sequence in listing.sequences() {
-        let Some(signed) = listing.open(store, sequence)? else {
+        let Some(signed) = listing.open(store, sequence, ours)? else {
             continue;
         };
         match signed.verify(ours) {

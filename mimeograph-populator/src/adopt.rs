@@ -28,7 +28,7 @@ pub fn adopt(
     let metadata = &config.artefacts.metadata_dir;
     let mut ledger = Ledger::read(metadata)?;
     let Link { sequence, sha256 } = bundle;
-    let signed = Listing::of(store)?.open(store, sequence)?;
+    let signed = Listing::of(store)?.open(store, sequence, trusted)?;
     let manifest = signed
         .ok_or(OriginError::Missing(sequence))?
         .verify(trusted)?;

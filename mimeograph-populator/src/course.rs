@@ -135,7 +135,7 @@ pub struct Shelf<'a> {
 impl Shelf<'_> {
     /// A manifest that a verified one names; `None` where it is not there.
     pub fn get(&self, link: Link) -> Result<Option<Verified<Manifest>>, Failure> {
-        let Some(signed) = self.listing.open(self.store, link.sequence)? else {
+        let Some(signed) = self.listing.open(self.store, link.sequence, self.trusted)? else {
             return Ok(None);
         };
         let manifest = signed.verify(self.trusted)?;

@@ -53,7 +53,7 @@ pub fn list(
     let listing = Listing::of(store)?;
     let mut rows = Vec::new();
     for sequence in listing.sequences() {
-        let Some(signed) = listing.open(store, sequence)? else {
+        let Some(signed) = listing.open(store, sequence, trusted)? else {
             continue;
         };
         rows.push(match signed.verify(trusted) {
@@ -117,7 +117,7 @@ pub fn show(
     sequence: Sequence,
 ) -> Result<Verified<Manifest>, Failure> {
     let signed = Listing::of(store)?
-        .open(store, sequence)?
+        .open(store, sequence, trusted)?
         .ok_or(NoSuchBundle(sequence))?;
     Ok(signed.verify(trusted)?)
 }

@@ -103,7 +103,7 @@ pub fn open(
         .sequences()
         .filter(|sequence| from.is_none_or(|from| *sequence >= from) || Some(*sequence) == newest)
     {
-        let Some(signed) = listing.open(store, sequence)? else {
+        let Some(signed) = listing.open(store, sequence, trusted)? else {
             continue;
         };
         let digest = signed.digest();

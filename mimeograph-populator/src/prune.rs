@@ -174,7 +174,7 @@ impl Retention<'_> {
         let listing = Listing::of(self.store)?;
         let (mut bundles, mut refused) = (Vec::new(), BTreeMap::new());
         for sequence in listing.sequences() {
-            let Some(signed) = listing.open(self.store, sequence)? else {
+            let Some(signed) = listing.open(self.store, sequence, trusted)? else {
                 continue;
             };
             // What is kept is kept for what it may be: one bundler's word is enough for that.

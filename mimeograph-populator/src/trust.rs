@@ -80,7 +80,7 @@ pub(crate) fn trust(
     let listing = Listing::of(store)?;
     let (mut bundles, mut newest) = (Vec::new(), None);
     for sequence in listing.sequences() {
-        let Some(signed) = listing.open(store, sequence)? else {
+        let Some(signed) = listing.open(store, sequence, trusted)? else {
             continue;
         };
         let after = after.map(|keys| judge(signed.clone().verify(keys)).0);

@@ -76,7 +76,7 @@ pub fn unpack(
     }
     let sequence = request.sequence;
     let signed = Listing::of(store)?
-        .open(store, sequence)?
+        .open(store, sequence, trusted)?
         .ok_or(UnpackError::NoBundle(sequence))?;
     let manifest = signed.verify(trusted)?;
     let files: Vec<_> = manifest

@@ -259,7 +259,7 @@ struct Look<'a> {
 
 impl Look<'_> {
     fn one(&self, sequence: Sequence, so_far: &mut SoFar) -> Result<Row, Failure> {
-        let Some(signed) = self.listing.open(self.store, sequence)? else {
+        let Some(signed) = self.listing.open(self.store, sequence, self.trusted)? else {
             return Err(Nothing {
                 which: format!(" {sequence}"),
                 place: self.store.describe(),
@@ -269,10 +269,10 @@ impl Look<'_> {
         let manifest = signed.verify(self.trusted)?;
         self.side
             .accept(&manifest, self.listing.newest() == Some(sequence))?;
+        self.check_chain(&manifest, so_far)?;
         let mut says = if manifest.kind == Kind::Heartbeat {
             "heartbeat, nothing changed".to_owned()
         } else {
-            self.check_chain(&manifest, so_far)?;
             contents(self.store, &manifest, self.side, so_far)?
         };
         let signed_by: Vec<_> = manifest.signers().iter().map(ToString::to_string).collect();
@@ -299,21 +299,36 @@ impl Look<'_> {
 
     /// What the oldest bundle here requires is taken as given, as is what was applied on this side.
     fn check_chain(&self, manifest: &Manifest, so_far: &SoFar) -> Result<(), LedgerError> {
-        match manifest.requires {
-            Some(link)
-                if !so_far.manifests.is_empty()
-                    && so_far.manifest(link).is_none()
-                    && !so_far.failed.contains(&link.sequence)
-                    && !self.side.ledger.has(manifest.requires) =>
+        let first = so_far.manifests.first();
+        if let Some(first) = first.filter(|first| first.stream != manifest.stream) {
+            return Err(LedgerError::OtherStream {
+                sequence: manifest.sequence,
+                found: manifest.stream.clone(),
+                followed: first.stream.clone(),
+            });
+        }
+        let Some(link) = manifest.requires else {
+            return Ok(());
+        };
+        let mut known = so_far.manifests.iter();
+        match known.find(|known| known.sequence == link.sequence) {
+            Some(known) if known.digest() == link.sha256 => Ok(()),
+            Some(_) => Err(LedgerError::Fork(link.sequence)),
+            None if so_far.manifests.is_empty()
+                || so_far.failed.contains(&link.sequence)
+                || self.side.ledger.has(manifest.requires)
+                // What was passed over on this side is repeated, too.
+                || manifest.kind == Kind::Heartbeat
+                    && Some(link.sequence) <= self.side.ledger.mark() =>
             {
-                Err(LedgerError::Gap {
-                    found: manifest.sequence,
-                    needed: link.sequence,
-                    cache: Lost::Never,
-                    holds: None,
-                })
+                Ok(())
             }
-            _ => Ok(()),
+            None => Err(LedgerError::Gap {
+                found: manifest.sequence,
+                needed: link.sequence,
+                cache: Lost::Never,
+                holds: None,
+            }),
         }
     }
 }

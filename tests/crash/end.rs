@@ -100,7 +100,7 @@ pub(crate) fn manifests(gap: &Gap, store: &dyn Fetch) -> Result<Vec<Verified<Man
     let listing = Listing::of(store).map_err(text)?;
     let mut found = Vec::new();
     for sequence in listing.sequences() {
-        let signed = listing.open(store, sequence).map_err(text)?;
+        let signed = listing.open(store, sequence, &trusted).map_err(text)?;
         let signed = signed.ok_or("a manifest is gone")?;
         found.push(signed.verify(&trusted).map_err(text)?);
     }

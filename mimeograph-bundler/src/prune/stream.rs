@@ -31,7 +31,7 @@ impl Stream {
         let listing = Listing::of(store)?;
         let mut bundles = Vec::new();
         for sequence in listing.sequences() {
-            if let Some(signed) = listing.open(store, sequence)? {
+            if let Some(signed) = listing.open(store, sequence, ours)? {
                 bundles.push(signed.verify(ours).map_err(PruneError::Unverified)?);
             }
         }

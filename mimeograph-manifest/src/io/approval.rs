@@ -56,10 +56,12 @@ impl Candidate {
     ) -> Result<Self, Failure> {
         let trusted = trusted.to_be_approved();
         let listing = Listing::of(store)?;
-        let signed = listing.open(store, sequence)?.ok_or_else(|| NoSuchBundle {
-            sequence,
-            place: store.describe(),
-        })?;
+        let signed = listing
+            .open(store, sequence, &trusted)?
+            .ok_or_else(|| NoSuchBundle {
+                sequence,
+                place: store.describe(),
+            })?;
         let manifest = signed.verify(&trusted)?;
         let mut candidate = Self {
             manifest,
@@ -71,7 +73,7 @@ impl Candidate {
         };
         let mut before = Inventory::new(Structure::default(), Wish::default());
         for earlier in listing.sequences().rev().filter(|one| *one < sequence) {
-            let Some(signed) = listing.open(store, earlier)? else {
+            let Some(signed) = listing.open(store, earlier, &trusted)? else {
                 continue;
             };
             let manifest = signed.verify(&trusted)?;

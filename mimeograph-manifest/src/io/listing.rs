@@ -43,6 +43,7 @@ impl Documents {
         &self,
         store: &dyn Fetch,
         number: Sequence,
+        trusted: &TrustedKeys,
         signature: fn(Sequence, String, String) -> Key,
     ) -> Result<Option<Signed<T>>, StoreError> {
         let mut payload = Vec::new();
@@ -51,8 +52,10 @@ impl Documents {
         }
         let digest = Digest::of(&payload).short();
         let mut found: Vec<_> = self.signatures.get(&number).cloned().unwrap_or_default();
-        // Those over these very bytes first: junk beside them must not use up the bound.
-        found.sort_by_key(|(document, _)| *document != digest);
+        // Those over these very bytes that are named for trusted keys first: junk beside them must not use up the bound.
+        found.sort_by_key(|(document, signer)| {
+            (*document != digest, trusted.named(signer).next().is_none())
+        });
         let mut signatures = Vec::new();
         for (manifest, signer) in found.into_iter().take(limits::SIGNATURES) {
             let mut bytes = Vec::new();
@@ -148,13 +151,15 @@ impl Listing {
             .collect()
     }
 
-    /// Reads a manifest and the signatures of its number; nothing of it is looked into. `None`: it is not there.
+    /// Reads a manifest and the signatures of its number, those that may count by `trusted` first; nothing of it is looked
+    /// into. `None`: it is not there.
     pub fn open(
         &self,
         store: &dyn Fetch,
         sequence: Sequence,
+        trusted: &TrustedKeys,
     ) -> Result<Option<Signed<Manifest>>, StoreError> {
-        self.manifests.open(store, sequence, signature)
+        self.manifests.open(store, sequence, trusted, signature)
     }
 }
 
@@ -182,7 +187,7 @@ impl Lists {
         })?;
         let mut lists = Self::default();
         for number in &found.numbers {
-            let Some(signed) = found.open(store, *number, pruned_signature)? else {
+            let Some(signed) = found.open(store, *number, trusted, pruned_signature)? else {
                 continue;
             };
             match signed.verify(trusted) {

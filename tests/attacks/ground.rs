@@ -1,0 +1,212 @@
+//! Two streams, made once, and copies of both sides at any point of the first.
+//!
+//! The stream: 1 full (two images), 2 and 3 deltas (one image more each), 4 full, 5 a heartbeat. The other stream, of
+//! another image set, is signed with the same key: 1 full, 2 delta.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use mimeograph_manifest::key::SigningKey;
+use mimeograph_tests::gap::{Gap, Programs, Ran, copy_folder};
+use mimeograph_tests::registry::gzip;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::store::Store;
+
+/// Images of each bundle's image set.
+const IMAGES: [u8; 5] = [2, 3, 4, 4, 4];
+
+pub(crate) struct Ground {
+    folder: TempDir,
+    /// The far side after bundles 1 to N.
+    applied: Vec<Gap>,
+    keys: BTreeMap<&'static str, SigningKey>,
+    copies: AtomicUsize,
+}
+
+impl Ground {
+    pub(crate) fn new() -> Self {
+        let folder =
+            tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap());
+        let at = |name: &str| folder.path().join(name);
+        let gap = with_images(&at("stream"), "apps");
+        keygen(&gap);
+        fs::create_dir(at("stores")).unwrap();
+        let other = with_images(&at("another"), "evil");
+        fs::remove_dir_all(other.path("keys")).ok();
+        copy_folder(&gap.path("keys"), &other.path("keys")).unwrap();
+        for images in [1, 2] {
+            ask_for(&other, "evil", images);
+            done(&other.bundler(&["run"]));
+        }
+        copy_folder(&other.path("store"), &at("stores/other")).unwrap();
+        let mut applied = vec![gap.again(&at("applied-0")).unwrap()];
+        for (before, images) in IMAGES.into_iter().enumerate() {
+            let n = before + 1;
+            ask_for(&gap, "apps", images);
+            let arguments: &[&str] = if n == 4 { &["run", "--full"] } else { &["run"] };
+            done(&gap.bundler(arguments));
+            copy_folder(&gap.path("store"), &at(&format!("stores/{n}"))).unwrap();
+            done(&gap.populator(&["run"]));
+            applied.push(gap.again(&at(&format!("applied-{n}"))).unwrap());
+        }
+        fs::create_dir(at("stores/0")).unwrap();
+        // What expires a second after it was made has expired.
+        std::thread::sleep(Duration::from_secs(3));
+        let release = fs::read_to_string(gap.path("keys/signing.pem")).unwrap();
+        let keys = BTreeMap::from([
+            ("release", SigningKey::from_pem(&release).unwrap()),
+            ("second", SigningKey::from_seed(&[2; 32])),
+            ("stranger", SigningKey::from_seed(&[7; 32])),
+        ]);
+        Self {
+            folder,
+            applied,
+            keys,
+            copies: AtomicUsize::new(0),
+        }
+    }
+
+    /// The far side after `applied` bundles, with the first `holds` bundles in the store.
+    pub(crate) fn copy(&self, applied: u64, holds: u64, far: &Value) -> Copied<'_> {
+        let number = self.copies.fetch_add(1, Ordering::SeqCst);
+        let folder = self.folder.path().join(format!("case-{number}"));
+        let applied = &self.applied[usize::try_from(applied).unwrap()];
+        let gap = applied.again(&folder).unwrap();
+        fs::remove_dir_all(gap.path("store")).unwrap();
+        copy_folder(&self.store(&holds.to_string()), &gap.path("store")).unwrap();
+        for (name, key) in &self.keys {
+            let file = gap.path(&format!("keys/{name}.pub.pem"));
+            fs::write(file, key.public().to_pem()).unwrap();
+        }
+        let copied = Copied { ground: self, gap };
+        let file = copied.gap.path("disconnected.yaml");
+        let text = fs::read_to_string(&file).unwrap();
+        let mut config: Value = serde_yaml::from_str(&text).unwrap();
+        // Templates stand for what no case can know.
+        let far = copied.store().fill(&far.to_string());
+        merge(&mut config, &serde_json::from_str(&far).unwrap());
+        fs::write(file, serde_yaml::to_string(&config).unwrap()).unwrap();
+        copied
+    }
+
+    /// A store as it was: `1` to `5` by the newest bundle in it, or `other`.
+    pub(crate) fn store(&self, name: &str) -> PathBuf {
+        self.folder.path().join("stores").join(name)
+    }
+
+    pub(crate) fn key(&self, name: &str) -> &SigningKey {
+        let key = self.keys.get(name);
+        key.unwrap_or_else(|| panic!("there is no key `{name}`"))
+    }
+}
+
+/// What a case is played on; it goes with it.
+pub(crate) struct Copied<'a> {
+    ground: &'a Ground,
+    pub(crate) gap: Gap,
+}
+
+impl Copied<'_> {
+    /// Its store.
+    pub(crate) fn store(&self) -> Store<'_> {
+        Store {
+            root: self.gap.path("store"),
+            ground: self.ground,
+            gap: &self.gap,
+        }
+    }
+
+    /// What of the images of bundle `n` the target does not have as the source does.
+    pub(crate) fn missing(&self, n: u64) -> Vec<String> {
+        let images = IMAGES[usize::try_from(n - 1).unwrap()];
+        let differs = |image: &String| {
+            let sent = self.gap.source.digest_of(image, "v1");
+            sent.is_none() || sent != self.gap.target.digest_of(&format!("mirror/{image}"), "v1")
+        };
+        let images = (1..=images).map(|image| format!("apps/{image}"));
+        images.filter(differs).collect()
+    }
+}
+
+impl Drop for Copied<'_> {
+    fn drop(&mut self) {
+        // The whole ground goes in the end.
+        let _ = fs::remove_dir_all(self.gap.path(""));
+    }
+}
+
+fn with_images(folder: &Path, called: &str) -> Gap {
+    let programs = Programs {
+        bundler: PathBuf::from(env!("CARGO_BIN_EXE_bundler")),
+        populator: PathBuf::from(env!("CARGO_BIN_EXE_populator")),
+        standin: PathBuf::from(env!("CARGO_BIN_EXE_oc-mirror-standin")),
+    };
+    let gap = Gap::new(folder, programs).unwrap();
+    let salt = called.len() as u64 + u64::from(called.as_bytes()[0]);
+    for n in 1..=4_u64 {
+        let layers = [layer(salt), layer(salt * 256 + n)];
+        gap.source
+            .put_image(&format!("{called}/{n}"), "v1", &layers);
+    }
+    gap
+}
+
+/// A stream whose images are so small that each of its bytes can be changed once.
+pub(crate) fn tiny(folder: &Path) -> Gap {
+    let gap = with_images(folder, "tiny");
+    keygen(&gap);
+    ask_for(&gap, "tiny", 1);
+    done(&gap.bundler(&["run"]));
+    gap
+}
+
+fn keygen(gap: &Gap) {
+    let keys = gap.path("keys").display().to_string();
+    done(&gap.bundler(&["keygen", "--out", &keys]));
+}
+
+fn ask_for(gap: &Gap, called: &str, images: u8) {
+    let names: Vec<String> = (1..=images).map(|n| format!("{called}/{n}:v1")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    gap.ask_for(&names).unwrap();
+}
+
+/// A layer that no other number gives, and that nothing can compress.
+fn layer(n: u64) -> Vec<u8> {
+    let mut state = n + 1;
+    let mut next = || {
+        // xorshift64 (Marsaglia 2003)
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    };
+    gzip(&(0..600).map(|_| next()).collect::<Vec<u8>>())
+}
+
+#[track_caller]
+fn done(ran: &Ran) {
+    assert_eq!(ran.status, 0, "{ran}");
+}
+
+/// Members of `more` are put into `into`; `null` takes one away.
+fn merge(into: &mut Value, more: &Value) {
+    let (Value::Object(into), Value::Object(more)) = (&mut *into, more) else {
+        if !more.is_null() {
+            *into = more.clone();
+        }
+        return;
+    };
+    for (name, value) in more {
+        if value.is_null() {
+            into.remove(name);
+        } else {
+            merge(into.entry(name).or_insert(Value::Null), value);
+        }
+    }
+}

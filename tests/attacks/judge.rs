@@ -1,0 +1,179 @@
+//! A case is played, and judged by a shell script, by `verify` and by `run`.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use mimeograph_tests::gap::{Gap, Ran};
+use mimeograph_tests::wrap;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
+use crate::case::{Case, Meanwhile, Outcome, Says};
+use crate::ground::{Copied, Ground};
+use crate::left::{Left, lies, same};
+use crate::step::Step;
+
+/// No judgement takes longer; what waits for a pipe, or reads without an end, does.
+const PATIENCE: &str = "120";
+
+pub(crate) fn judge(ground: &Ground, case: &Case) -> Result<(), String> {
+    let copied = ground.copy(case.applied, case.holds, &case.far);
+    let gap = &copied.gap;
+    apply(&copied, &case.steps);
+    by_hand(gap, case)?;
+
+    let (before, store) = (Left::of(gap), lies(&gap.path("store")));
+    let verified = run(gap, &["verify", "--output", "json"]);
+    let expected = case.verify.as_ref().unwrap_or(&case.run);
+    let was = same("the store", &store, &lies(&gap.path("store")));
+    was.and(before.changed(&Left::of(gap)))
+        .and(came_to(&verified, expected, "verified"))
+        .map_err(|why| format!("verify: {why}\n{verified}"))?;
+
+    apply(&copied, &case.after_verify);
+    let mut arguments = vec!["run", "--output", "json"];
+    arguments.extend(case.arguments.iter().map(String::as_str));
+    let ran = match &case.while_running {
+        None => run(gap, &arguments),
+        Some(meanwhile) => interrupted(&copied, &arguments, meanwhile)?,
+    };
+    // Steps that are in the middle of it are the attacker's, too: the store is what he left.
+    let touched = case.after_verify.is_empty() && case.while_running.is_none();
+    let store_is = if touched {
+        same("the store", &store, &lies(&gap.path("store")))
+    } else {
+        Ok(())
+    };
+    store_is
+        .and_then(|()| came_to(&ran, &case.run, "applied"))
+        .and_then(|()| ended(&copied, case, &before, &ran))
+        .and_then(|()| says(&ran, &case.says))
+        .map_err(|why| format!("run: {why}\n{ran}"))
+}
+
+fn apply(copied: &Copied<'_>, steps: &[Step]) {
+    for step in steps {
+        step.apply(&copied.store());
+    }
+}
+
+/// What a person finds.
+fn by_hand(gap: &Gap, case: &Case) -> Result<(), String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("attacks/by-hand.sh");
+    let mut command = Command::new("timeout");
+    command
+        .args([PATIENCE, "sh"])
+        .arg(script)
+        .arg(gap.path("store"))
+        .arg(gap.path("keys/signing.pub.pem"))
+        .arg(case.by_hand.bundle.to_string());
+    let ran = wrap::run(command).map_err(|error| error.to_string())?;
+    let says = match ran.status {
+        0 => Says::Accept,
+        1 => Says::Refuse,
+        _ => return Err(format!("by hand: {ran}")),
+    };
+    if says == case.by_hand.says {
+        return Ok(());
+    }
+    Err(format!("by hand: {says:?}\n{ran}"))
+}
+
+fn run(gap: &Gap, arguments: &[&str]) -> Ran {
+    let command = gap.command(&gap.programs().populator, "disconnected", arguments);
+    wrap::run(wrap::wrapped(&["timeout", PATIENCE], &command)).unwrap()
+}
+
+/// Whether a program ended as it must; `done` is what it says where nothing is wrong.
+fn came_to(ran: &Ran, expected: &Outcome, done: &str) -> Result<(), String> {
+    let Outcome { word, status } = expected;
+    if ran.status != *status {
+        return Err(format!("not {word} with status {status}"));
+    }
+    if expected.is_error() {
+        let named = ran.stderr.contains(&format!("[{word}]"));
+        return if named {
+            Ok(())
+        } else {
+            Err(format!("not {word}"))
+        };
+    }
+    let outcome = match word.as_str() {
+        "accepted" => done,
+        "unchanged" if done == "verified" => done,
+        "unchanged" => "nothing to do",
+        other => other,
+    };
+    if ran.json()["outcome"] == outcome {
+        return Ok(());
+    }
+    Err(format!("not `{outcome}`"))
+}
+
+/// Nothing has changed; or what must be applied is.
+fn ended(copied: &Copied<'_>, case: &Case, before: &Left, ran: &Ran) -> Result<(), String> {
+    let Some(applies) = case.applies else {
+        return before.changed(&Left::of(&copied.gap));
+    };
+    let missing = copied.missing(applies);
+    if !missing.is_empty() {
+        return Err(format!("{} has not arrived", missing.join(", ")));
+    }
+    let foreign: Vec<_> = copied.gap.target.tags().into_keys().collect();
+    let is_foreign =
+        |name: &&String| !name.starts_with("mirror/apps/") && !name.contains("/mimeograph-state:");
+    if let Some(foreign) = foreign.iter().find(is_foreign) {
+        return Err(format!("{foreign} was loaded"));
+    }
+    if !case.run.is_error() && ran.json()["result"]["mark"].as_u64() != Some(applies) {
+        return Err(format!("bundle {applies} is not what is applied"));
+    }
+    Ok(())
+}
+
+fn says(ran: &Ran, words: &[String]) -> Result<(), String> {
+    let missing = words
+        .iter()
+        .find(|word| !ran.stderr.contains(word.as_str()));
+    missing.map_or(Ok(()), |word| Err(format!("it does not say `{word}`")))
+}
+
+/// A run that stops at a point, and goes on once the steps are done.
+fn interrupted(
+    copied: &Copied<'_>,
+    arguments: &[&str],
+    meanwhile: &Meanwhile,
+) -> Result<Ran, String> {
+    let gap = &copied.gap;
+    let mut command = gap.command(&gap.programs().populator, "disconnected", arguments);
+    command.env("MIMEOGRAPH_FAILPOINT", format!("{}:stop", meanwhile.at));
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let child = child.map_err(|error| error.to_string())?;
+    let process = pid(&child);
+    match waitpid(Some(process), WaitOptions::UNTRACED) {
+        Ok(Some((_, status))) if status.stopped() => {}
+        other => {
+            return Err(format!(
+                "it did not stop at {}, but: {other:?}",
+                meanwhile.at
+            ));
+        }
+    }
+    apply(copied, &meanwhile.steps);
+    kill_process(process, Signal::CONT).map_err(|error| error.to_string())?;
+    let output = child
+        .wait_with_output()
+        .map_err(|error| error.to_string())?;
+    Ok(Ran {
+        command: format!("run, stopped at {}", meanwhile.at),
+        status: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_child(child)
+}

@@ -1,0 +1,47 @@
+//! What an attacker tries, and what must come of it: one folder per case in `cases`, named
+//! `WHAT_IT_TRIES__OUTCOME`, with one `case.yaml` (its members are those of [`case::Case`], its steps those of
+//! [`step::Step`]).
+//!
+//! Each case is judged three times over a copy of the same two sides: by `verify`, by `run`, and by `by-hand.sh`,
+//! which knows nothing but `openssl`, `sed` and `sha256sum`. Where something is refused, `oc-mirror` was not started,
+//! and target, state and store are byte for byte what they were.
+//!
+//! `MIMEOGRAPH_ATTACKS=PART` runs the cases alone whose names hold this.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where it fails"
+)]
+
+mod at_once;
+mod bytes;
+mod case;
+mod chunks;
+mod forge;
+mod ground;
+mod judge;
+mod left;
+mod step;
+mod store;
+mod sweep;
+mod tarball;
+
+use case::Case;
+use ground::Ground;
+
+/// No fewer than these.
+const CASES: usize = 120;
+
+#[test]
+fn every_attack_gets_its_outcome_and_changes_nothing() {
+    let mut cases = Case::all();
+    assert!(cases.len() >= CASES, "{} cases alone", cases.len());
+    if let Ok(part) = std::env::var("MIMEOGRAPH_ATTACKS") {
+        cases.retain(|case| case.name.contains(&part));
+    }
+    let ground = Ground::new();
+    at_once::at_once(&cases, |case| {
+        judge::judge(&ground, case).map_err(|why| format!("{}: {why}", case.name))
+    });
+}
