@@ -45,3 +45,18 @@ fn every_attack_gets_its_outcome_and_changes_nothing() {
         judge::judge(&ground, case).map_err(|why| format!("{}: {why}", case.name))
     });
 }
+
+/// What SECURITY.md says is stopped is tried here.
+#[test]
+fn security_md_names_cases_that_there_are() {
+    let text = include_str!("../../mimeograph-manifest/SECURITY.md");
+    let names: Vec<_> = Case::all().into_iter().map(|case| case.name).collect();
+    let quoted = text.split('`').skip(1).step_by(2);
+    let named: Vec<_> = quoted.filter(|word| word.contains("__")).collect();
+    assert!(named.len() > 30, "{} cases are named", named.len());
+    let unknown: Vec<_> = named
+        .iter()
+        .filter(|named| !names.iter().any(|name| name == *named))
+        .collect();
+    assert!(unknown.is_empty(), "no such cases: {unknown:?}");
+}
