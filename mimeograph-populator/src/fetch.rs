@@ -1,9 +1,9 @@
 //! Chunks -> files in a private folder: bound, hash, decompress within the signed size, hash again,
 //! write at the offset. What an earlier run left is hashed again and not fetched twice.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -123,6 +123,10 @@ fn target(path: &Path, size: u64) -> Result<Target, StagingError> {
     let is_old = path.exists();
     let open = || {
         failpoint::reach("create", path)?;
+        if is_old {
+            // It was closed when it was whole.
+            fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let file = options.mode(0o600).open(path)?;

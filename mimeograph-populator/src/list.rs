@@ -71,7 +71,10 @@ pub fn list(
                 kind: None,
                 created: None,
                 bytes: 0,
-                here: "refused",
+                here: match error.id() {
+                    ErrorId::PendingApproval | ErrorId::Incomplete => "waits",
+                    _ => "refused",
+                },
                 error_id: Some(error.id()),
                 says: chain(&error),
             },

@@ -183,6 +183,9 @@ impl Previewed {
                 remove_others(&folder, &files)?;
             }
             fetch(store, &files, &folder, pace)?;
+            if *role == Role::Archive {
+                close(&folder, &files)?;
+            }
         }
         let mut bundle = VerifiedBundle {
             staging,
@@ -236,6 +239,16 @@ pub fn sweep(bundle_dir: &Path, waited_for: &[Digest]) -> Result<(), Failure> {
             let path = entry.path();
             disk::remove(&path).map_err(|source| DiskError::new(Action::Remove, &path, source))?;
         }
+    }
+    Ok(())
+}
+
+/// From here on nobody writes to these.
+fn close(folder: &Path, files: &[&manifest::File]) -> Result<(), Failure> {
+    for file in files {
+        let path = folder.join(file.name.as_str());
+        fs::set_permissions(&path, Permissions::from_mode(0o400))
+            .map_err(|source| DiskError::new(Action::Write, &path, source))?;
     }
     Ok(())
 }

@@ -115,6 +115,8 @@ fn what_one_signed_waits_until_the_other_has_approved_it() {
     waits(&lab, calls);
     let ran = lab.populator(&["verify"]);
     refused(&ran, 75, "PENDING_APPROVAL", &["1 of 2", "approver"]);
+    let ran = lab.populator(&["list"]);
+    assert!(ran.stdout.contains("waits"), "{ran}");
     let ran = lab.bundler(&["sign", "1", "--key", &private(&lab, "approver")]);
     done(&ran);
     assert!(
