@@ -52,11 +52,11 @@ fn security_md_names_cases_that_there_are() {
     let text = include_str!("../../mimeograph-manifest/SECURITY.md");
     let names: Vec<_> = Case::all().into_iter().map(|case| case.name).collect();
     let quoted = text.split('`').skip(1).step_by(2);
-    let named: Vec<_> = quoted.filter(|word| word.contains("__")).collect();
-    assert!(named.len() > 30, "{} cases are named", named.len());
-    let unknown: Vec<_> = named
+    let cited: Vec<_> = quoted.filter(|word| word.contains("__")).collect();
+    assert!(cited.len() > 30, "{} cases are named", cited.len());
+    let unknown: Vec<_> = cited
         .iter()
-        .filter(|named| !names.iter().any(|name| name == *named))
+        .filter(|cited| !names.iter().any(|name| name == *cited))
         .collect();
     assert!(unknown.is_empty(), "no such cases: {unknown:?}");
 }
