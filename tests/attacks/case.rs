@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mimeograph_manifest::manifest::Generation;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,6 +21,9 @@ pub(crate) struct Case {
     /// What the attacker has.
     #[serde(rename = "has")]
     _has: Has,
+    /// Which `oc-mirror`'s stream it is.
+    #[serde(default = "v2")]
+    pub(crate) generation: Generation,
     /// Up to which bundle the far side has applied the stream before.
     #[serde(default = "one")]
     pub(crate) applied: u64,
@@ -132,6 +136,10 @@ pub(crate) struct ByHand {
 pub(crate) enum Says {
     Accept,
     Refuse,
+}
+
+fn v2() -> Generation {
+    Generation::V2
 }
 
 fn one() -> u64 {

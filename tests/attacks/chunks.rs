@@ -114,5 +114,9 @@ fn with_dictionary(mut frame: Vec<u8>) -> Vec<u8> {
     let is_single_segment = frame[4] & 0x20 != 0;
     frame[4] |= 1;
     frame.insert(if is_single_segment { 5 } else { 6 }, 42);
+    // A frame all the same.
+    let id = zstd::zstd_safe::get_dict_id_from_frame(&frame).map(u32::from);
+    let size = zstd::zstd_safe::find_frame_compressed_size(&frame);
+    assert!(id == Some(42) && size == Ok(frame.len()));
     frame
 }

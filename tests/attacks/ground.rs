@@ -1,7 +1,7 @@
-//! Two streams, made once, and copies of both sides at any point of the first.
+//! Three streams, made once, and copies of both sides at any point of two of them.
 //!
-//! The stream: 1 full (two images), 2 and 3 deltas (one image more each), 4 full, 5 a heartbeat. The other stream, of
-//! another image set, is signed with the same key: 1 full, 2 delta.
+//! The stream: 1 full (two images), 2 and 3 deltas (one image more each), 4 full, 5 a heartbeat. That of `oc-mirror` v1:
+//! 1 full, 2 delta. The other stream, of another image set, is signed with the same key: 1 full, 2 delta.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mimeograph_manifest::key::SigningKey;
+use mimeograph_manifest::manifest::Generation;
 use mimeograph_tests::gap::{Gap, Programs, Ran, copy_folder};
 use mimeograph_tests::registry::gzip;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::case::Case;
 use crate::store::Store;
 
 /// Images of each bundle's image set.
@@ -24,6 +26,8 @@ pub(crate) struct Ground {
     folder: TempDir,
     /// The far side after bundles 1 to N.
     applied: Vec<Gap>,
+    /// The same with v1.
+    applied_v1: Vec<Gap>,
     keys: BTreeMap<&'static str, SigningKey>,
     copies: AtomicUsize,
 }
@@ -33,28 +37,24 @@ impl Ground {
         let folder =
             tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap());
         let at = |name: &str| folder.path().join(name);
-        let gap = with_images(&at("stream"), "apps");
-        keygen(&gap);
         fs::create_dir(at("stores")).unwrap();
-        let other = with_images(&at("another"), "evil");
-        fs::remove_dir_all(other.path("keys")).ok();
-        copy_folder(&gap.path("keys"), &other.path("keys")).unwrap();
+        let gap = with_images(&at("v2"), "apps");
+        keygen(&gap);
+        let with_its_keys = |name: &str, called: &str| {
+            let other = with_images(&at(name), called);
+            copy_folder(&gap.path("keys"), &other.path("keys")).unwrap();
+            other
+        };
+        let other = with_its_keys("another", "evil");
         for images in [1, 2] {
             ask_for(&other, "evil", images);
             done(&other.bundler(&["run"]));
         }
         copy_folder(&other.path("store"), &at("stores/other")).unwrap();
-        let mut applied = vec![gap.again(&at("applied-0")).unwrap()];
-        for (before, images) in IMAGES.into_iter().enumerate() {
-            let n = before + 1;
-            ask_for(&gap, "apps", images);
-            let arguments: &[&str] = if n == 4 { &["run", "--full"] } else { &["run"] };
-            done(&gap.bundler(arguments));
-            copy_folder(&gap.path("store"), &at(&format!("stores/{n}"))).unwrap();
-            done(&gap.populator(&["run"]));
-            applied.push(gap.again(&at(&format!("applied-{n}"))).unwrap());
-        }
-        fs::create_dir(at("stores/0")).unwrap();
+        let v1 = with_its_keys("v1", "apps");
+        v1.play("VERSION=4.17\n").unwrap();
+        let applied_v1 = follow(&v1, folder.path(), &IMAGES[..2]);
+        let applied = follow(&gap, folder.path(), &IMAGES);
         // What expires a second after it was made has expired.
         std::thread::sleep(Duration::from_secs(3));
         let release = fs::read_to_string(gap.path("keys/signing.pem")).unwrap();
@@ -66,19 +66,25 @@ impl Ground {
         Self {
             folder,
             applied,
+            applied_v1,
             keys,
             copies: AtomicUsize::new(0),
         }
     }
 
     /// The far side after `applied` bundles, with the first `holds` bundles in the store.
-    pub(crate) fn copy(&self, applied: u64, holds: u64, far: &Value) -> Copied<'_> {
+    pub(crate) fn copy(&self, case: &Case) -> Copied<'_> {
         let number = self.copies.fetch_add(1, Ordering::SeqCst);
         let folder = self.folder.path().join(format!("case-{number}"));
-        let applied = &self.applied[usize::try_from(applied).unwrap()];
+        let (applied, prefix) = match case.generation {
+            Generation::V1 => (&self.applied_v1, "v1-"),
+            Generation::V2 => (&self.applied, ""),
+        };
+        let applied = &applied[usize::try_from(case.applied).unwrap()];
         let gap = applied.again(&folder).unwrap();
         fs::remove_dir_all(gap.path("store")).unwrap();
-        copy_folder(&self.store(&holds.to_string()), &gap.path("store")).unwrap();
+        let store = self.store(&format!("{prefix}{}", case.holds));
+        copy_folder(&store, &gap.path("store")).unwrap();
         for (name, key) in &self.keys {
             let file = gap.path(&format!("keys/{name}.pub.pem"));
             fs::write(file, key.public().to_pem()).unwrap();
@@ -88,13 +94,13 @@ impl Ground {
         let text = fs::read_to_string(&file).unwrap();
         let mut config: Value = serde_yaml::from_str(&text).unwrap();
         // Templates stand for what no case can know.
-        let far = copied.store().fill(&far.to_string());
+        let far = copied.store().fill(&case.far.to_string());
         merge(&mut config, &serde_json::from_str(&far).unwrap());
         fs::write(file, serde_yaml::to_string(&config).unwrap()).unwrap();
         copied
     }
 
-    /// A store as it was: `1` to `5` by the newest bundle in it, or `other`.
+    /// A store as it was: `0` to `5` by the newest bundle in it, `v1-0` to `v1-2`, or `other`.
     pub(crate) fn store(&self, name: &str) -> PathBuf {
         self.folder.path().join("stores").join(name)
     }
@@ -154,6 +160,35 @@ fn with_images(folder: &Path, called: &str) -> Gap {
             .put_image(&format!("{called}/{n}"), "v1", &layers);
     }
     gap
+}
+
+/// Publishes and applies bundle after bundle. The stores are kept, and the far side after each.
+fn follow(gap: &Gap, folder: &Path, images: &[u8]) -> Vec<Gap> {
+    let name = gap.path("").file_name().unwrap().to_os_string();
+    let is_v1 = name == "v1";
+    let prefix = if is_v1 { "v1-" } else { "" };
+    let store = |n: usize| folder.join(format!("stores/{prefix}{n}"));
+    let again = |n: usize| {
+        gap.again(&folder.join(format!("{prefix}applied-{n}")))
+            .unwrap()
+    };
+    copy_folder(&gap.path("store"), &store(0)).unwrap();
+    let mut applied = vec![again(0)];
+    for (before, images) in images.iter().enumerate() {
+        let n = before + 1;
+        ask_for(gap, "apps", *images);
+        if is_v1 {
+            let file = gap.path("imageset.yaml");
+            let text = fs::read_to_string(&file).unwrap();
+            fs::write(file, text.replace("v2alpha1", "v1alpha2")).unwrap();
+        }
+        let arguments: &[&str] = if n == 4 { &["run", "--full"] } else { &["run"] };
+        done(&gap.bundler(arguments));
+        copy_folder(&gap.path("store"), &store(n)).unwrap();
+        done(&gap.populator(&["run"]));
+        applied.push(again(n));
+    }
+    applied
 }
 
 /// A stream whose images are so small that each of its bytes can be changed once.

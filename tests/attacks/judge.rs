@@ -16,7 +16,7 @@ use crate::step::Step;
 const PATIENCE: &str = "120";
 
 pub(crate) fn judge(ground: &Ground, case: &Case) -> Result<(), String> {
-    let copied = ground.copy(case.applied, case.holds, &case.far);
+    let copied = ground.copy(case);
     let gap = &copied.gap;
     apply(&copied, &case.steps);
     by_hand(gap, case)?;
@@ -119,8 +119,13 @@ fn ended(copied: &Copied<'_>, case: &Case, before: &Left, ran: &Ran) -> Result<(
         return Err(format!("{} has not arrived", missing.join(", ")));
     }
     let foreign: Vec<_> = copied.gap.target.tags().into_keys().collect();
-    let is_foreign =
-        |name: &&String| !name.starts_with("mirror/apps/") && !name.contains("/mimeograph-state:");
+    // v1 keeps its metadata in the target.
+    let ours = [
+        "mirror/apps/",
+        "mirror/mimeograph-state:",
+        "mirror/oc-mirror:",
+    ];
+    let is_foreign = |name: &&String| !ours.iter().any(|ours| name.starts_with(ours));
     if let Some(foreign) = foreign.iter().find(is_foreign) {
         return Err(format!("{foreign} was loaded"));
     }

@@ -153,7 +153,7 @@ impl Tar {
                     &store.fill(path),
                     *kind,
                     *mode,
-                    link,
+                    &store.fill(link),
                     content.unwrap_or_default(),
                 );
                 let at = if *last { self.0.len() } else { 0 };

@@ -142,7 +142,10 @@ fn in_v2(path: &str) -> Option<What> {
     {
         return Some(What::Imageset);
     }
-    path.strip_prefix("working-dir/").map(|_| What::Working)
+    // Cluster resources are made where archives are loaded. What an archive brought would be taken for them.
+    path.strip_prefix("working-dir/")
+        .filter(|inside| !inside.starts_with("cluster-resources/"))
+        .map(|_| What::Working)
 }
 
 fn in_repository(path: &str) -> Option<What> {

@@ -249,19 +249,19 @@ impl Ledger {
         pinned: Option<&StreamId>,
         found: &[Verified<Manifest>],
     ) -> Result<(), LedgerError> {
-        let first = || found.first().map(|first| &first.stream);
-        let followed = self.stream.as_ref().or(pinned).or_else(first);
-        let other = found
-            .iter()
-            .find(|manifest| Some(&manifest.stream) != followed);
-        match (other, followed) {
-            (Some(other), Some(followed)) => Err(LedgerError::OtherStream {
-                sequence: other.sequence,
-                found: other.stream.clone(),
-                followed: followed.clone(),
-            }),
-            _ => Ok(()),
+        let first = found.first().map(|first| &first.stream);
+        // A stream that a person pins counts also where another one was followed before.
+        for followed in pinned.into_iter().chain(&self.stream).chain(first) {
+            let other = found.iter().find(|manifest| manifest.stream != *followed);
+            if let Some(other) = other {
+                return Err(LedgerError::OtherStream {
+                    sequence: other.sequence,
+                    found: other.stream.clone(),
+                    followed: followed.clone(),
+                });
+            }
         }
+        Ok(())
     }
 
     fn check_links(&self, found: &[Verified<Manifest>]) -> Result<(), LedgerError> {
