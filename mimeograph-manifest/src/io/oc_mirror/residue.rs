@@ -71,13 +71,14 @@ fn size(folder: &Path, depth: usize) -> Result<u64, ResidueError> {
 }
 
 /// Clears `release-images` and `hold-release` below `output`: while they exist a failed or moved release is never
-/// fetched again. Signatures and history stay.
+/// fetched again. And `cluster-resources`, which a load by hand leaves there, and which no archive may bring. Signatures and
+/// history stay.
 pub fn clear_releases(output: &Path) -> Result<(), ResidueError> {
     let working = output.join("working-dir");
     if !is_folder(&working)? {
         return Ok(());
     }
-    for name in ["release-images", "hold-release"] {
+    for name in ["release-images", "hold-release", "cluster-resources"] {
         remove(&working.join(name))?;
     }
     Ok(())
@@ -252,6 +253,7 @@ mod tests {
             &working.join("hold-release/cincinnati-graph-data/amd64-stable.json"),
             "",
         );
+        put(&working.join("cluster-resources/idms-oc-mirror.yaml"), "");
         put(&working.join("signatures/4.99.1"), "");
         put(&working.join(".history/.history-2026-11-23T22:32:52Z"), "");
         clear_releases(dir.path()).unwrap();
