@@ -1,5 +1,6 @@
 //! A case: what is tried, and what must come of it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,9 @@ pub(crate) struct Case {
     /// What the far side's configuration has besides, or instead.
     #[serde(default)]
     pub(crate) far: Value,
+    /// What the far side's `keys.yaml` says of keys, by their names here.
+    #[serde(default)]
+    pub(crate) about: BTreeMap<String, Value>,
     /// What is done to the store.
     #[serde(default)]
     pub(crate) steps: Vec<Step>,

@@ -93,6 +93,15 @@ impl Ground {
         let file = copied.gap.path("disconnected.yaml");
         let text = fs::read_to_string(&file).unwrap();
         let mut config: Value = serde_yaml::from_str(&text).unwrap();
+        if !case.about.is_empty() {
+            let about = case.about.iter();
+            let about = about.map(|(name, said)| (self.key(name).public().id().to_string(), said));
+            let about: BTreeMap<_, _> = about.collect();
+            let text = copied
+                .store()
+                .fill(&serde_json::json!({ "keys": about }).to_string());
+            fs::write(copied.gap.path("keys/keys.yaml"), text).unwrap();
+        }
         // Templates stand for what no case can know.
         let far = copied.store().fill(&case.far.to_string());
         merge(&mut config, &serde_json::from_str(&far).unwrap());
