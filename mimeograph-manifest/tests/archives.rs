@@ -218,6 +218,12 @@ fn owners_beyond_ustar_travel_in_pax_records_and_nothing_else_does() {
         record("size=-1-1-1"),
         record("size=9999999999"),
         "99 size=1\n".to_owned(),
+        // GNU tar refuses these, and the `tar` crate stops, passes over, or supplies what is missing.
+        record("uid=10") + "\n" + &record("path=isc_elsewhere"),
+        "+9 uid=1\n".to_owned(),
+        "8 uid=1".to_owned(),
+        // As it is, but not as Go writes it.
+        "09 uid=1\n".to_owned(),
     ] {
         assert!(
             read("x", with_pax(records.as_bytes())).is_err(),

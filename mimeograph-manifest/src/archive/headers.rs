@@ -70,11 +70,10 @@ impl<R: Read + Seek> Headers<R> {
                 return Err(self.damaged("has two extended headers in a row"));
             }
             let extended = before.take().unwrap_or_default();
-            let size = match extended.size {
-                Some(size) => size,
-                None => octal(&header.as_old().size)
-                    .ok_or_else(|| self.damaged("has a header whose size cannot be read"))?,
-            };
+            // Even where another size replaces it: readers that look at it first would refuse it.
+            let own = octal(&header.as_old().size)
+                .ok_or_else(|| self.damaged("has a header whose size cannot be read"))?;
+            let size = extended.size.unwrap_or(own);
             let start = self.next + BLOCK;
             let end = start.checked_add(size).filter(|end| *end <= self.size);
             let end = end.ok_or_else(|| self.damaged("ends in the middle of an entry"))?;
@@ -216,16 +215,18 @@ fn ustar_path(header: &Header) -> Option<String> {
 }
 
 /// `path` and `size` count; owner and group are ignored (archives made under OpenShift's random uids
-/// carry them, since Go writes ids above 2097151 there). Any other key, or one twice, is refused.
+/// carry them, since Go writes ids above 2097151 there). Any other key, or one twice, is refused, and
+/// so is any other spelling of the records than Go's: readers differ on a blank line, a sign, and an end without a line feed.
 fn parse_extended(data: &[u8]) -> Option<Extended> {
     let mut extended = Extended::default();
-    let mut seen = Vec::new();
+    let (mut seen, mut written) = (Vec::new(), String::new());
     for extension in PaxExtensions::new(data) {
         let extension = extension.ok()?;
         let (key, value) = (extension.key().ok()?.to_owned(), extension.value().ok()?);
         if seen.contains(&key) || value.len() > limits::ARCHIVE_PATH {
             return None;
         }
+        written += &record(&key, value)?;
         match key.as_str() {
             "path" => extended.path = Some(value.to_owned()),
             "size" => extended.size = Some(decimal(value)?),
@@ -235,7 +236,16 @@ fn parse_extended(data: &[u8]) -> Option<Extended> {
         }
         seen.push(key);
     }
-    Some(extended)
+    (written.as_bytes() == data).then_some(extended)
+}
+
+/// A record as Go writes it, its length without sign or leading zero.
+fn record(key: &str, value: &str) -> Option<String> {
+    let text = format!(" {key}={value}\n");
+    (1..=5)
+        .map(|digits| text.len() + digits)
+        .find(|length| length.to_string().len() + text.len() == *length)
+        .map(|length| format!("{length}{text}"))
 }
 
 fn decimal(text: &str) -> Option<u64> {
