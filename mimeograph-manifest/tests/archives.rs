@@ -233,6 +233,25 @@ fn owners_beyond_ustar_travel_in_pax_records_and_nothing_else_does() {
 }
 
 #[test]
+fn a_size_that_pax_replaces_is_octal_all_the_same() {
+    let with_size = |field: &[u8; 12]| {
+        let extended = one_entry(
+            "PaxHeaders.0/x",
+            |h| h.set_entry_type(tar::EntryType::XHeader),
+            b"9 size=2\n",
+        );
+        let entry = one_entry("working-dir/x", |h| h.as_old_mut().size = *field, b"{}");
+        read("x", [&extended[..extended.len() - 1024], &entry].concat())
+    };
+    // Go writes zero where a size does not fit.
+    with_size(b"00000000000\0").unwrap();
+    for field in [b"0000009\x001130", b"\x80\0\0\0\0\0\0\0\0\0\0\x02"] {
+        let error = with_size(field).unwrap_err();
+        assert_eq!(error.id(), ErrorId::ArchiveDamaged, "{field:?}");
+    }
+}
+
+#[test]
 fn a_tag_that_says_two_things_is_refused() {
     let link = |tag: &str, target: &[u8]| {
         let digest = Digest::of(target).to_oci();
