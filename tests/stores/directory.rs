@@ -117,12 +117,15 @@ fn a_link_in_the_place_of_an_object_is_refused_and_not_followed() {
     let error = store
         .get(&FIRST, limits::MANIFEST_SIZE, &mut into)
         .unwrap_err();
-    assert_eq!((error.id(), into.len()), (ErrorId::Io, 0));
+    assert_eq!((error.id(), into.len()), (ErrorId::StoreDamaged, 0));
     assert_eq!(
         put(&*store, &FIRST, b"secret").unwrap_err().id(),
-        ErrorId::Io
+        ErrorId::StoreDamaged
     );
-    assert_eq!(store.list("", &mut |_| ()).unwrap_err().id(), ErrorId::Io);
+    assert_eq!(
+        store.list("", &mut |_| ()).unwrap_err().id(),
+        ErrorId::StoreDamaged
+    );
     // A repair puts a file where the link was.
     store
         .replace(&FIRST, Bytes::from_static(b"{1}"), &Digest::of(b"{1}"))

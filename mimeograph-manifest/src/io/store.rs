@@ -135,6 +135,16 @@ pub enum StoreError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What lies there is nothing that we read: a link, a folder or a special file in an object's place, too many objects.
+    #[error("failed to {operation} in {place}")]
+    Refused {
+        /// What we tried.
+        operation: String,
+        /// The store.
+        place: String,
+        /// What lies there.
+        source: std::io::Error,
+    },
     /// Its settings cannot work.
     #[error("the settings for {place} cannot work: {reason}")]
     Settings {
@@ -160,6 +170,7 @@ impl Fault for StoreError {
             Self::Unreachable { .. } => ErrorId::StoreUnreachable,
             Self::Full { .. } => ErrorId::NoSpace,
             Self::Io { .. } => ErrorId::Io,
+            Self::Refused { .. } => ErrorId::StoreDamaged,
             Self::Settings { .. } => ErrorId::ConfigInvalid,
         }
     }
@@ -175,6 +186,10 @@ impl Fault for StoreError {
                     .into(),
             ),
             Self::Full { .. } => Some("make room there, then run the same command again".into()),
+            Self::Refused { .. } => Some(
+                "nothing of ours looks like this: find out who put it there, then copy the object itself there, as a regular file"
+                    .into(),
+            ),
             _ => None,
         }
     }

@@ -87,7 +87,8 @@ impl Folder {
         }))
     }
 
-    /// A regular file to read, if there is one.
+    /// A regular file to read, if there is one. Other names of it (hard links) are no fault: a drive that was made on
+    /// Windows shows two for every file (`posix_nlink` in ntfs-3g(8)), and what counts are the bytes that are read.
     pub(super) fn file(&self, name: &str) -> io::Result<Option<File>> {
         // NONBLOCK: to open a pipe must not wait for its other end.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -234,10 +235,9 @@ impl Staged<'_> {
             Ok(()) => {}
             Err(Errno::EXIST) => return Ok(Named::Taken),
             Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                return Err(refused(
-                    name,
-                    "cannot be written: this file system can neither rename without replacing nor link",
-                ));
+                return Err(io::Error::other(format!(
+                    "`{name}` cannot be written: this file system can neither rename without replacing nor link"
+                )));
             }
             Err(error) => return Err(error.into()),
         }
@@ -261,8 +261,9 @@ impl Drop for Staged<'_> {
     }
 }
 
+/// Trying again will not help.
 fn refused(name: &str, why: &str) -> io::Error {
-    io::Error::other(format!("`{name}` {why}"))
+    io::Error::new(io::ErrorKind::InvalidData, format!("`{name}` {why}"))
 }
 
 #[cfg(test)]

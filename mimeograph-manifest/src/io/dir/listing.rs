@@ -54,10 +54,8 @@ impl<'a> Listing<'a> {
         if name.starts_with(self.prefix) {
             self.count += 1;
             if self.count > limits::OBJECTS {
-                return Err(io::Error::other(format!(
-                    "there are more than {} objects",
-                    limits::OBJECTS
-                )));
+                let many = format!("there are more than {} objects", limits::OBJECTS);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, many));
             }
             (self.each)(Listed {
                 name,
@@ -70,9 +68,8 @@ impl<'a> Listing<'a> {
 }
 
 fn misplaced(path: &str) -> io::Error {
-    io::Error::other(format!(
-        "`{path}` is a link, a folder or a special file where none belongs"
-    ))
+    let what = format!("`{path}` is a link, a folder or a special file where none belongs");
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 /// Every folder that holds objects of ours.

@@ -254,6 +254,11 @@ fn failure(operation: String, place: String, source: io::Error) -> StoreError {
             place,
             source: source.into(),
         },
+        ErrorKind::InvalidData => StoreError::Refused {
+            operation,
+            place,
+            source,
+        },
         _ => StoreError::Io {
             operation,
             place,

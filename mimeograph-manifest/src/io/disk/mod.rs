@@ -6,7 +6,7 @@ mod error;
 mod lock;
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::Path;
 
 pub use self::change::{make, remove, rename, sync};
@@ -16,13 +16,7 @@ pub use self::lock::Lock;
 
 /// Reads a whole file of at most `limit` bytes; a longer one is an error, and no more of it is read.
 pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, DiskError> {
-    let failed = |source| DiskError::new(Action::Read, path, source);
-    let mut bytes = Vec::new();
-    File::open(path)
-        .map_err(failed)?
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
+    let bytes = read_head(path, limit.saturating_add(1))?;
     if bytes.len() as u64 > limit {
         return Err(DiskError::TooLong {
             path: path.to_owned(),
@@ -32,12 +26,23 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, DiskError> {
     Ok(bytes)
 }
 
-/// The same of a file that may be absent.
+/// The first `most` bytes of a file, or all of a shorter one.
+pub fn read_head(path: &Path, most: u64) -> Result<Vec<u8>, DiskError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(most).read_to_end(&mut bytes))
+        .map_err(|source| DiskError::new(Action::Read, path, source))?;
+    Ok(bytes)
+}
+
+/// The same as [`read_bounded`] of a file that may be absent. A link that leads nowhere is not absent.
 pub fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, DiskError> {
-    if !path.exists() {
-        return Ok(None);
+    match path.symlink_metadata() {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        _ => read_bounded(path, limit).map(Some),
     }
-    read_bounded(path, limit).map(Some)
 }
 
 /// Writes a file of permissions `mode` so that, whatever happens, `path` holds the old bytes or all of
