@@ -1,4 +1,4 @@
-//! What one bundle holds that another does not, by name and version.
+//! What one bundle holds that another does not, by name, version and size.
 
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::inventory::Inventory;

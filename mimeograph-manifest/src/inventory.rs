@@ -145,6 +145,24 @@ impl Structure {
         self.repositories.get(repository)?.tags.get(tag).copied()
     }
 
+    /// Bytes of all that an image or index needs and the archives carry; none where they do not carry the image itself.
+    pub fn carried(&self, image: &Digest) -> Option<u64> {
+        self.manifests.get(image)?;
+        let (mut open, mut seen) = (vec![*image], BTreeSet::new());
+        while let Some(digest) = open.pop() {
+            if seen.insert(digest)
+                && let Some(image) = self.manifests.get(&digest)
+            {
+                open.extend(image.blobs.iter().chain(&image.manifests));
+            }
+        }
+        Some(
+            seen.iter()
+                .filter_map(|digest| self.blobs.get(digest))
+                .sum(),
+        )
+    }
+
     /// How many tags there are.
     pub fn tags(&self) -> usize {
         self.repositories

@@ -141,12 +141,18 @@ fn a_link_in_the_place_of_a_folder_leads_nowhere() {
     symlink(outside.path(), root.path().join("chunks")).unwrap();
     let store = open(root.path());
     let key = Key::Chunk(Digest::of(b"chunk"));
-    assert_eq!(put(&*store, &key, b"chunk").unwrap_err().id(), ErrorId::Io);
+    assert_eq!(
+        put(&*store, &key, b"chunk").unwrap_err().id(),
+        ErrorId::StoreDamaged
+    );
     assert_eq!(
         store.get(&key, 9, &mut Vec::new()).unwrap_err().id(),
-        ErrorId::Io
+        ErrorId::StoreDamaged
     );
-    assert_eq!(store.list("", &mut |_| ()).unwrap_err().id(), ErrorId::Io);
+    assert_eq!(
+        store.list("", &mut |_| ()).unwrap_err().id(),
+        ErrorId::StoreDamaged
+    );
     assert_eq!(files(outside.path()), Vec::<PathBuf>::new());
 }
 
@@ -178,10 +184,16 @@ fn a_pipe_or_folder_in_the_place_of_an_object_is_refused_at_once() {
     for _ in 0..2 {
         assert_eq!(
             store.get(&FIRST, 9, &mut Vec::new()).unwrap_err().id(),
-            ErrorId::Io
+            ErrorId::StoreDamaged
         );
-        assert_eq!(put(&*store, &FIRST, b"{1}").unwrap_err().id(), ErrorId::Io);
-        assert_eq!(store.list("", &mut |_| ()).unwrap_err().id(), ErrorId::Io);
+        assert_eq!(
+            put(&*store, &FIRST, b"{1}").unwrap_err().id(),
+            ErrorId::StoreDamaged
+        );
+        assert_eq!(
+            store.list("", &mut |_| ()).unwrap_err().id(),
+            ErrorId::StoreDamaged
+        );
         if path.is_dir() {
             break;
         }

@@ -6,6 +6,7 @@ use std::fmt::{self, Write as _};
 use serde::Serialize;
 
 use super::{Release, Wish};
+use crate::digest::Digest;
 use crate::inventory::Inventory;
 
 /// By channel: versions.
@@ -118,6 +119,10 @@ pub struct Change {
     /// What it is; none: it is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+    /// Bytes that its bundle carries for it: the newer bundle's, or where it is gone the older one's. What several images
+    /// share counts for each; of a delta it is what is new. None where it has no bytes of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
 }
 
 impl Change {
@@ -170,6 +175,10 @@ impl fmt::Display for Change {
             (Some(before), None) => write!(f, "- {kind:<9}  {name}  {before}"),
             (Some(before), Some(after)) => write!(f, "~ {kind:<9}  {name}  {before} -> {after}"),
             (None, None) => write!(f, "  {kind:<9}  {name}"),
+        }?;
+        match self.size {
+            Some(size) => write!(f, "  ({size} bytes)"),
+            None => Ok(()),
         }
     }
 }
@@ -180,60 +189,74 @@ pub fn diff(before: &Inventory, after: &Inventory) -> Vec<Change> {
     let mut changes = Vec::new();
     for ((kind, name), after) in after {
         let before = before.remove(&(kind, name.clone()));
-        if before.as_ref() != Some(&after) {
+        if before.as_ref().map(|entry| &entry.is) != Some(&after.is) {
             changes.push(Change {
                 kind,
                 name,
-                before,
-                after: Some(after),
+                before: before.map(|entry| entry.is),
+                size: after.size,
+                after: Some(after.is),
             });
         }
     }
     changes.extend(before.into_iter().map(|((kind, name), before)| Change {
         kind,
         name,
-        before: Some(before),
+        before: Some(before.is),
         after: None,
+        size: before.size,
     }));
     changes.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
     changes
 }
 
-fn entries(inventory: &Inventory) -> BTreeMap<(Kind, String), String> {
-    let wish = &inventory.wish;
+/// What is named.
+struct Entry {
+    /// Its digest, or its versions.
+    is: String,
+    size: Option<u64>,
+}
+
+fn entries(inventory: &Inventory) -> BTreeMap<(Kind, String), Entry> {
+    let Inventory {
+        wish, structure, ..
+    } = inventory;
+    let image = |digest: &Digest| Entry {
+        is: digest.to_oci(),
+        size: structure.carried(digest),
+    };
+    let versions = |is: String| Entry { is, size: None };
     let mut entries = BTreeMap::new();
     for release in &wish.releases {
-        entries.insert((Kind::Release, name_of(release)), release.digest.to_oci());
+        entries.insert((Kind::Release, name_of(release)), image(&release.digest));
     }
     for catalog in &wish.operators {
         let name = catalog.reference.clone();
-        entries.insert((Kind::Catalogue, name), catalog.digest.to_oci());
+        entries.insert((Kind::Catalogue, name), image(&catalog.digest));
         for (package, selected) in &catalog.packages {
             for (channel, bundles) in &selected.channels {
                 let name = format!("{package} {channel} of {}", catalog.reference);
-                let versions: Vec<_> = bundles.values().map(String::as_str).collect();
-                entries.insert((Kind::Package, name), versions.join(" "));
+                let all: Vec<_> = bundles.values().map(String::as_str).collect();
+                entries.insert((Kind::Package, name), versions(all.join(" ")));
             }
         }
     }
     for chart in &wish.charts {
         let name = format!("{} of {}", chart.name, chart.from);
-        entries.insert((Kind::Chart, name), chart.version.clone());
+        entries.insert((Kind::Chart, name), versions(chart.version.clone()));
     }
-    for image in wish
+    for one in wish
         .graph
         .iter()
         .chain(&wish.chart_images)
         .chain(&wish.images)
     {
-        entries.insert(
-            (Kind::Image, image.reference.clone()),
-            image.digest.to_oci(),
-        );
+        entries.insert((Kind::Image, one.reference.clone()), image(&one.digest));
     }
-    for (repository, links) in &inventory.structure.repositories {
+    for (repository, links) in &structure.repositories {
         for (tag, digest) in &links.tags {
-            entries.insert((Kind::Tag, format!("{repository}:{tag}")), digest.to_oci());
+            let name = format!("{repository}:{tag}");
+            entries.insert((Kind::Tag, name), image(digest));
         }
     }
     entries
@@ -242,8 +265,7 @@ fn entries(inventory: &Inventory) -> BTreeMap<(Kind, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
-    use crate::inventory::Structure;
+    use crate::inventory::{ImageManifest, Structure};
     use crate::wish::Resolved;
 
     fn inventory(images: &[(&str, &str)]) -> Inventory {
@@ -292,6 +314,48 @@ mod tests {
     }
 
     #[test]
+    fn a_change_has_the_bytes_that_are_carried_for_it_each_once() {
+        let digest = |name: &str| Digest::of(name.as_bytes());
+        let mut after = inventory(&[("a:v1", "index"), ("b:v1", "elsewhere")]);
+        let structure = &mut after.structure;
+        let image = |blobs: &[&str], manifests: &[&str]| ImageManifest {
+            blobs: blobs.iter().map(|name| digest(name)).collect(),
+            manifests: manifests.iter().map(|name| digest(name)).collect(),
+        };
+        let members = [("one", ["shared", "new"]), ("two", ["shared", "old"])];
+        for (name, blobs) in members {
+            structure.manifests.insert(digest(name), image(&blobs, &[]));
+        }
+        structure
+            .manifests
+            .insert(digest("index"), image(&[], &["one", "two", "left out"]));
+        let sizes = [
+            ("index", 1),
+            ("one", 10),
+            ("two", 100),
+            ("shared", 1000),
+            ("new", 10_000),
+        ];
+        for (name, size) in sizes {
+            structure.blobs.insert(digest(name), size);
+        }
+        let changes = diff(&inventory(&[]), &after);
+        let size_of = |name| {
+            changes
+                .iter()
+                .find(|change| change.name == name)
+                .unwrap()
+                .size
+        };
+        assert_eq!(size_of("a:v1"), Some(11_111));
+        assert_eq!(size_of("r.io/a:v1"), Some(11_111));
+        assert_eq!(size_of("b:v1"), None);
+        let gone = &diff(&after, &inventory(&[]))[0];
+        assert_eq!((gone.size, gone.after.as_ref()), (Some(11_111), None));
+        assert!(gone.to_string().ends_with("  (11111 bytes)"), "{gone}");
+    }
+
+    #[test]
     fn tags_made_of_digests_are_known() {
         let hex = Digest::of(b"x").to_string();
         let change = |tag: &str| Change {
@@ -299,6 +363,7 @@ mod tests {
             name: format!("a/b:{tag}"),
             before: None,
             after: Some(String::new()),
+            size: None,
         };
         for tag in [&hex, &format!("sha256-{hex}"), &format!("sha256-{hex}.sig")] {
             assert!(change(tag).is_of_digest(), "{tag}");
