@@ -21,9 +21,9 @@ pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Check
         let trusted = keys::trusted(config)?;
         let ids: Vec<_> = trusted.ids().iter().map(ToString::to_string).collect();
         let mut says = format!("{} ({})", ids.join(", "), trusted.policy());
-        for ending in fresh::endings(&trusted, None, clock::now()) {
+        for note in fresh::notes(&trusted, None, clock::now()) {
             says.push_str("; ");
-            says.push_str(&ending);
+            says.push_str(&note);
         }
         Ok((says, ()))
     });

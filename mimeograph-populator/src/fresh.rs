@@ -6,7 +6,7 @@ use mimeograph_manifest::failure::{ErrorId, Fault};
 use mimeograph_manifest::io::config::Trust;
 use mimeograph_manifest::manifest::Manifest;
 use mimeograph_manifest::time::Timestamp;
-use mimeograph_manifest::trust::TrustedKeys;
+use mimeograph_manifest::trust::{KeyRole, TrustedKeys};
 
 /// Nothing new has come for too long.
 #[derive(Debug, thiserror::Error)]
@@ -50,13 +50,25 @@ const KEY_NOTICE: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// A bundle that expires is replaced by the next run of the bundler.
 const BUNDLE_NOTICE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// What ends soon, or has ended.
-pub(crate) fn endings(
+/// What ends soon, or has ended; and roles that nothing asks for.
+pub(crate) fn notes(
     trusted: &TrustedKeys,
     newest: Option<&Manifest>,
     now: Timestamp,
 ) -> Vec<String> {
     let mut told = Vec::new();
+    let policy = trusted.policy();
+    let has_approver = trusted
+        .keys()
+        .iter()
+        .any(|key| key.role == KeyRole::Approver);
+    if has_approver && policy.bundlers + policy.approvers == 0 {
+        told.push(
+            "keys have the role `approver`, but `trust.require` asks for none: any key counts for any other; \
+             `require: { bundler: 1, approver: 1 }` asks for both"
+                .to_owned(),
+        );
+    }
     for key in trusted.keys() {
         if let Some(ends) = key
             .window

@@ -136,12 +136,12 @@ impl Run<'_> {
             at_most: self.request.config.trust.wait_at_most,
         };
         populated.waiting = late.wait(&mut ledger, &patience)?;
-        for ending in fresh::endings(
+        for note in fresh::notes(
             self.request.trusted,
             found.last().map(|one| &**one),
             clock::now(),
         ) {
-            tracing::warn!("{ending}");
+            tracing::warn!("{note}");
         }
         fresh::check(&self.request.config.trust, ledger.latest, clock::now())?;
         populated.mark = ledger.mark().map(Sequence::number);

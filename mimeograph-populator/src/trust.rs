@@ -25,8 +25,8 @@ struct Told {
     policy: String,
     keys: Vec<KeyRow>,
     bundles: Vec<BundleRow>,
-    /// What ends soon.
-    endings: Vec<String>,
+    /// What ends soon, and what is there to no purpose.
+    notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -97,7 +97,7 @@ pub(crate) fn trust(
         policy: trusted.policy().to_string(),
         keys: rows(trusted),
         bundles,
-        endings: fresh::endings(trusted, newest.as_deref(), clock::now()),
+        notes: fresh::notes(trusted, newest.as_deref(), clock::now()),
     };
     Ok(Report::new("done", text(&told)).with(&told)?)
 }
@@ -174,8 +174,8 @@ fn text(told: &Told) -> String {
             let _ = writeln!(text, "  after the change: {}: {}", after.word(), after.says);
         }
     }
-    for ending in &told.endings {
-        let _ = writeln!(text, "note  {ending}");
+    for note in &told.notes {
+        let _ = writeln!(text, "note  {note}");
     }
     text
 }

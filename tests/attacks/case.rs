@@ -54,6 +54,9 @@ pub(crate) struct Case {
     /// What `verify` comes to, where it is something else.
     #[serde(default)]
     pub(crate) verify: Option<Outcome>,
+    /// What `verify` comes to over S3, where it is something else again.
+    #[serde(default)]
+    pub(crate) over_s3: Option<Outcome>,
     /// The highest bundle that is applied in the end, where anything is.
     #[serde(default)]
     pub(crate) applies: Option<u64>,

@@ -13,6 +13,7 @@ use mimeograph_manifest::key::SigningKey;
 use mimeograph_manifest::manifest::Generation;
 use mimeograph_tests::gap::{Gap, Programs, Ran, copy_folder};
 use mimeograph_tests::registry::gzip;
+use mimeograph_tests::s3::S3Server;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -29,6 +30,7 @@ pub(crate) struct Ground {
     /// The same with v1.
     applied_v1: Vec<Gap>,
     keys: BTreeMap<&'static str, SigningKey>,
+    bucket: S3Server,
     copies: AtomicUsize,
 }
 
@@ -68,6 +70,7 @@ impl Ground {
             applied,
             applied_v1,
             keys,
+            bucket: S3Server::start(),
             copies: AtomicUsize::new(0),
         }
     }
@@ -136,6 +139,22 @@ impl Copied<'_> {
         }
     }
 
+    /// The store as it is now, in a bucket too: its place; none where it holds what no bucket can.
+    pub(crate) fn in_a_bucket(&self) -> Option<String> {
+        let bucket = &self.ground.bucket;
+        let prefix = self.gap.path("").file_name()?.to_str()?.to_owned();
+        if !is_plain(&self.store().root) {
+            return None;
+        }
+        copy_folder(&self.store().root, &bucket.objects().join(&prefix)).unwrap();
+        Some(format!("s3://{}/{prefix}", bucket.bucket))
+    }
+
+    /// How a program finds the bucket, and may read it.
+    pub(crate) fn bucket_environment(&self) -> Vec<(&'static str, String)> {
+        self.ground.bucket.environment()
+    }
+
     /// What of the images of bundle `n` the target does not have as the source does.
     pub(crate) fn missing(&self, n: u64) -> Vec<String> {
         let images = IMAGES[usize::try_from(n - 1).unwrap()];
@@ -152,7 +171,19 @@ impl Drop for Copied<'_> {
     fn drop(&mut self) {
         // The whole ground goes in the end.
         let _ = fs::remove_dir_all(self.gap.path(""));
+        let prefix = self.gap.path("").file_name().map(Into::into);
+        let prefix: PathBuf = prefix.unwrap_or_default();
+        let _ = fs::remove_dir_all(self.ground.bucket.objects().join(prefix));
     }
+}
+
+/// Whether there are files and folders alone.
+fn is_plain(folder: &Path) -> bool {
+    fs::read_dir(folder).unwrap().all(|entry| {
+        let entry = entry.unwrap();
+        let kind = entry.file_type().unwrap();
+        kind.is_file() || (kind.is_dir() && is_plain(&entry.path()))
+    })
 }
 
 fn with_images(folder: &Path, called: &str) -> Gap {

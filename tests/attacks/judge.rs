@@ -29,6 +29,9 @@ pub(crate) fn judge(ground: &Ground, case: &Case) -> Result<(), String> {
         .and(came_to(&verified, expected, "verified"))
         .map_err(|why| format!("verify: {why}\n{verified}"))?;
 
+    let in_bucket = case.over_s3.as_ref().unwrap_or(expected);
+    over_s3(&copied, in_bucket).map_err(|why| format!("verify, over S3: {why}"))?;
+
     apply(&copied, &case.after_verify);
     let mut arguments = vec!["run", "--output", "json"];
     arguments.extend(case.arguments.iter().map(String::as_str));
@@ -48,6 +51,19 @@ pub(crate) fn judge(ground: &Ground, case: &Case) -> Result<(), String> {
         .and_then(|()| ended(&copied, case, &before, &ran))
         .and_then(|()| says(&ran, &case.says))
         .map_err(|why| format!("run: {why}\n{ran}"))
+}
+
+/// The same objects in a bucket come to the same; it knows neither links nor pipes.
+fn over_s3(copied: &Copied<'_>, expected: &Outcome) -> Result<(), String> {
+    let Some(place) = copied.in_a_bucket() else {
+        return Ok(());
+    };
+    let arguments = ["verify", "--output", "json", "--store", &place];
+    let gap = &copied.gap;
+    let mut command = gap.command(&gap.programs().populator, "disconnected", &arguments);
+    command.envs(copied.bucket_environment());
+    let ran = wrap::run(wrap::wrapped(&["timeout", PATIENCE], &command)).unwrap();
+    came_to(&ran, expected, "verified").map_err(|why| format!("{why}\n{ran}"))
 }
 
 fn apply(copied: &Copied<'_>, steps: &[Step]) {

@@ -2,8 +2,8 @@
 //! `WHAT_IT_TRIES__OUTCOME`, with one `case.yaml` (its members are those of [`case::Case`], its steps those of
 //! [`step::Step`]).
 //!
-//! Each case is judged three times over a copy of the same two sides: by `verify`, by `run`, and by `by-hand.sh`,
-//! which knows nothing but `openssl`, `sed` and `sha256sum`. Where something is refused, `oc-mirror` was not started,
+//! Each case is judged four times over a copy of the same two sides: by `verify`, of the store as a directory and of the
+//! same objects in a bucket, by `run`, and by `by-hand.sh`, which knows nothing but `openssl`, `sed` and `sha256sum`. Where something is refused, `oc-mirror` was not started,
 //! and target, state and store are byte for byte what they were.
 //!
 //! `MIMEOGRAPH_ATTACKS=PART` runs the cases alone whose names hold this.

@@ -81,7 +81,7 @@ impl Entry {
         let kind = header.entry_type();
         let is_folder = generation == Generation::V1 && kind == EntryType::Directory;
         let plain = if is_folder {
-            entry.path.trim_end_matches('/')
+            entry.path.strip_suffix('/').unwrap_or(&entry.path)
         } else {
             &entry.path
         };
