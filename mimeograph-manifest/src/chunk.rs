@@ -211,6 +211,8 @@ mod tests {
         }
         assert_eq!(at, 70 * MIB);
         assert_eq!(plan[1], 2048..2048 + MIB);
+        // Small ones make no cut, wherever they lie: 0, 2048, its end, and then every 32 MiB.
+        assert_eq!(plan.len(), 5);
         assert_eq!(super::plan(0, &[], limits::CHUNK_SIZE), []);
     }
 
@@ -233,6 +235,75 @@ mod tests {
             .open(&noise, &mut raw)
             .map(|opened| assert_eq!(opened, noise))
             .unwrap();
+    }
+
+    #[test]
+    fn other_bytes_of_the_same_length_are_not_the_chunk() {
+        let json = "0".repeat(1 << 16).into_bytes();
+        let packed = compress(&json).unwrap().unwrap();
+        let (whole, plain) = (
+            chunk_of(&json, &packed, Encoding::Zstd),
+            chunk_of(&json, &json, Encoding::None),
+        );
+        let mut other = json.clone();
+        other[7] ^= 1;
+        let refused =
+            |chunk: &Chunk, stored: &[u8]| chunk.open(stored, &mut Vec::new()).unwrap_err();
+        assert!(matches!(refused(&plain, &other), ChunkError::Stored));
+        assert!(matches!(refused(&plain, &json[1..]), ChunkError::Stored));
+        // What a signed record says of the raw bytes is held against them, each for itself.
+        let digest = Chunk {
+            raw: Digest::of(&other),
+            ..whole
+        };
+        assert!(matches!(refused(&digest, &packed), ChunkError::Raw));
+        let size = Chunk {
+            raw_size: whole.raw_size + 1,
+            ..whole
+        };
+        assert!(matches!(refused(&size, &packed), ChunkError::Raw));
+        let (digest, size) = (
+            Chunk {
+                raw: Digest::of(&other),
+                ..plain
+            },
+            Chunk {
+                raw_size: plain.raw_size + 1,
+                ..plain
+            },
+        );
+        assert!(matches!(refused(&digest, &json), ChunkError::Raw));
+        assert!(matches!(refused(&size, &json), ChunkError::Raw));
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_true_is_told() {
+        let json = "0".repeat(1 << 16).into_bytes();
+        let packed = compress(&json).unwrap().unwrap();
+        let zstd = chunk_of(&json, &packed, Encoding::Zstd);
+        assert!(zstd.is_plausible());
+        for stored_size in [zstd.raw_size, zstd.raw_size + 1, 0] {
+            assert!(
+                !Chunk {
+                    stored_size,
+                    ..zstd
+                }
+                .is_plausible(),
+                "{stored_size}"
+            );
+        }
+        let largest = Chunk {
+            raw_size: limits::CHUNK_SIZE,
+            ..zstd
+        };
+        assert!(largest.is_plausible());
+        assert!(
+            !Chunk {
+                raw_size: limits::CHUNK_SIZE + 1,
+                ..zstd
+            }
+            .is_plausible()
+        );
     }
 
     #[test]

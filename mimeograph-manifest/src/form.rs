@@ -164,3 +164,38 @@ impl Writer {
         self.text("\":");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_name_a_document_of_ours_in_a_version_that_we_know_or_a_later_one() {
+        let check = |version: &str| {
+            let bytes = format!("{{\"type\":\"application/vnd.mimeograph.x.{version}");
+            check_type("x", bytes.as_bytes())
+        };
+        assert!(check("v1+json\",").is_ok());
+        for version in ["v2+json\"", "v10+json\"", "v3"] {
+            assert!(
+                matches!(check(version), Err(FormError::Newer(_))),
+                "{version}"
+            );
+        }
+        for version in [
+            "v1+yaml\"",
+            "v1",
+            "v+json\"",
+            "v01+json\"",
+            "v0+json\"",
+            "w1+json\"",
+            "",
+        ] {
+            assert!(
+                matches!(check(version), Err(FormError::NotOurs("x"))),
+                "{version}"
+            );
+        }
+        assert!(check_type("y", b"{\"type\":\"application/vnd.mimeograph.x.v1+json\"").is_err());
+    }
+}

@@ -371,3 +371,27 @@ pub fn check_closure(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_manifest_or_index_is_known_by_its_members() {
+        let digest = Digest::of(b"x");
+        let list = format!("[{{\"digest\":\"{}\"}}]", digest.to_oci());
+        let parse = |text: &str| ImageManifest::parse(text.as_bytes());
+        let image = parse(&format!("{{\"schemaVersion\":2,\"layers\":{list}}}")).unwrap();
+        assert_eq!((image.blobs, image.manifests), (vec![digest], vec![]));
+        let index = parse(&format!("{{\"schemaVersion\":2,\"manifests\":{list}}}")).unwrap();
+        assert_eq!((index.blobs, index.manifests), (vec![], vec![digest]));
+        for other in [
+            "{\"schemaVersion\":2}".to_owned(),
+            format!("{{\"schemaVersion\":1,\"layers\":{list}}}"),
+            format!("{{\"schemaVersion\":1,\"manifests\":{list}}}"),
+            format!("{{\"layers\":{list}}}"),
+        ] {
+            assert_eq!(parse(&other), None, "{other}");
+        }
+    }
+}
