@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::inventory;
-use mimeograph_manifest::io::config::{Config, OcMirrorVersion, Upkeep};
+use mimeograph_manifest::io::archives::Digests;
+use mimeograph_manifest::io::config::{Bandwidth, Config, OcMirrorVersion, Upkeep};
 use mimeograph_manifest::io::console::{Front, Progress};
 use mimeograph_manifest::io::imageset::{self, ImageSetFile};
 use mimeograph_manifest::io::interrupt::Interrupt;
@@ -14,6 +15,7 @@ use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::oc_mirror::environment;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::store::Shelve;
+use mimeograph_manifest::io::throttle::Throttle;
 use mimeograph_manifest::io::{clock, keys, random, release_keys};
 use mimeograph_manifest::key::SigningKey;
 use mimeograph_manifest::manifest::{Generation, Link, Manifest, Role};
@@ -165,6 +167,8 @@ pub(crate) struct Run<'a> {
 /// What goes into a bundle besides what the journal says.
 pub(crate) struct Freight {
     pub inspected: Inspected,
+    /// Of the archives' pieces.
+    pub digests: Digests,
     pub imageset: ImageSet,
     pub record: Option<Vec<u8>>,
 }
@@ -321,6 +325,7 @@ impl Run<'_> {
         journal.write(&self.metadata)?;
         let freight = Freight {
             inspected,
+            digests: run.digests,
             imageset: file.imageset,
             record,
         };
@@ -361,8 +366,9 @@ impl Run<'_> {
             let held = self.front().stage("list", || {
                 published.held(self.store, journal.resent, self.belief())
             })?;
-            self.front()
-                .stage("ship", || self.ship_files(&files, generation, held))?
+            self.front().stage("ship", || {
+                self.ship_files(&files, generation, held, &freight.digests)
+            })?
         };
         let Shipped { files, tally } = shipped;
         let manifest = describe::manifest(config, journal, published.head(), mirrored, files);
@@ -410,6 +416,7 @@ impl Run<'_> {
         files: &[Outgoing],
         generation: Generation,
         held: Held,
+        digests: &Digests,
     ) -> Result<Shipped, Failure> {
         let sizes = files.iter().filter_map(|file| file.path.metadata().ok());
         let progress = Progress::begin("shipping", sizes.map(|file| file.len()).sum());
@@ -417,6 +424,8 @@ impl Run<'_> {
         let pace = Pace {
             parallel: transfer.parallel.count(),
             chunk_size: transfer.chunk_size.bytes(),
+            digests,
+            throttle: &Throttle::new(transfer.bandwidth.map(Bandwidth::bytes)),
             interrupt: self.request.interrupt,
         };
         let shipped = ship(files, generation, self.store, held, pace, &|bytes| {

@@ -5,10 +5,10 @@ use mimeograph_manifest::inventory::Inventory;
 use mimeograph_manifest::io::console::Report;
 use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::manifest::Role;
+use mimeograph_manifest::manifest::{Manifest, Role};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::trust::TrustedKeys;
-use mimeograph_manifest::wish::named::{diff, in_words};
+use mimeograph_manifest::wish::named::{diff, diff_files, in_words};
 
 use crate::list::show;
 
@@ -33,22 +33,19 @@ pub fn report(
     ours: &TrustedKeys,
     [before, after]: [Sequence; 2],
 ) -> Result<Report, Failure> {
-    let changes = diff(
-        &inventory(store, ours, before)?,
-        &inventory(store, ours, after)?,
-    );
+    let (before, after) = (show(store, ours, before)?, show(store, ours, after)?);
+    let mut changes = diff_files(Some(&before), &after);
+    changes.extend(diff(
+        &inventory(store, &before)?,
+        &inventory(store, &after)?,
+    ));
     Ok(Report::new("done", in_words(&changes)).with(&changes)?)
 }
 
-fn inventory(
-    store: &dyn Fetch,
-    ours: &TrustedKeys,
-    sequence: Sequence,
-) -> Result<Inventory, Failure> {
-    let bundle = show(store, ours, sequence)?;
+fn inventory(store: &dyn Fetch, bundle: &Manifest) -> Result<Inventory, Failure> {
     let mut files = bundle.files.iter();
     let file = files
         .find(|file| file.role == Role::Inventory)
-        .ok_or(Nothing(sequence))?;
+        .ok_or(Nothing(bundle.sequence))?;
     Ok(Inventory::from_bytes(&fetched::small_file(store, file)?)?)
 }

@@ -30,7 +30,7 @@ mod outbox;
 
 mod inspect;
 
-mod ship;
+pub mod ship;
 
 mod describe;
 
@@ -42,7 +42,7 @@ mod blame;
 mod buffers;
 mod bundle;
 mod charts;
-mod held;
+pub mod held;
 mod history;
 mod journal;
 mod kept;

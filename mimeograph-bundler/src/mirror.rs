@@ -11,6 +11,7 @@ use std::time::Duration;
 use mimeograph_manifest::archive::Contents;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::imageset::{ImageSet, TagStyle};
+use mimeograph_manifest::io::archives::Digests;
 use mimeograph_manifest::io::config::{Config, RemoveSignatures};
 use mimeograph_manifest::io::disk::{self, Action, DiskError};
 use mimeograph_manifest::io::interrupt::Interrupt;
@@ -139,6 +140,8 @@ pub struct MirroredRun {
     pub archives: Vec<PathBuf>,
     /// What they hold.
     pub contents: Contents,
+    /// The digests of what they will be cut into.
+    pub digests: Digests,
     /// What they lack.
     pub incomplete: Vec<Incomplete>,
     /// The images that were copied, where the image set names charts.
@@ -377,7 +380,8 @@ impl Start<'_> {
             }
             .into());
         }
-        let contents = outbox::read(&archives, generation, &|_| ()).map_err(|error| Attempt {
+        let read = outbox::read(&archives, generation, &self.config.transfer);
+        let (contents, digests) = read.map_err(|error| Attempt {
             // A race while packing and a full disk may both be over at the next try (contract §3.2).
             may_pass: true,
             failure: error.into(),
@@ -392,6 +396,7 @@ impl Start<'_> {
         Ok(MirroredRun {
             archives,
             contents,
+            digests,
             incomplete,
             copied,
             left_out: None,

@@ -5,8 +5,10 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mimeograph_manifest::archive::{ArchiveError, Contents, Headers, inspect};
+use mimeograph_manifest::archive::{ArchiveError, Contents};
 use mimeograph_manifest::failure::{ErrorId, Fault};
+use mimeograph_manifest::io::archives::{self, Digests, Reading};
+use mimeograph_manifest::io::config::Transfer;
 use mimeograph_manifest::io::disk::{self, Action, DiskError, id_of};
 use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::{Generation, Link, is_archive_name};
@@ -104,21 +106,20 @@ pub fn open(archives: &[PathBuf]) -> Result<Vec<File>, OutboxError> {
     opened.collect()
 }
 
-/// Reads archives from end to end: complete, nothing foreign in them, every blob as it is named.
+/// Reads archives from end to end: complete, nothing foreign in them, every blob as it is named. With the digests of
+/// what they will be cut into.
 pub fn read(
     archives: &[PathBuf],
     generation: Generation,
-    progress: &dyn Fn(u64),
-) -> Result<Contents, OutboxError> {
-    let opened = archives.iter().map(|path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let file = File::open(path).map_err(|source| ArchiveError::Read {
-            archive: name.to_string(),
-            source,
-        })?;
-        Headers::new(&name, generation, file)
-    });
-    inspect(opened, &mut |bytes| progress(bytes)).map_err(OutboxError::Archive)
+    transfer: &Transfer,
+) -> Result<(Contents, Digests), OutboxError> {
+    let reading = Reading {
+        parallel: transfer.parallel.count(),
+        chunk_size: transfer.chunk_size.bytes(),
+        known: &Digests::default(),
+        progress: &|_| (),
+    };
+    archives::read(archives, generation, &reading).map_err(OutboxError::Archive)
 }
 
 impl Outbox {

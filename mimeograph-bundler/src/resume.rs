@@ -260,8 +260,10 @@ impl Run<'_> {
         let earlier = self
             .earlier(mirrored.based_on, published)?
             .unwrap_or_default();
+        let transfer = &self.request.config.transfer;
+        let (contents, digests) = outbox::read(&archives, generation, transfer)?;
         let inspected = inspect::inspect(Candidate {
-            contents: outbox::read(&archives, generation, &|_| ())?,
+            contents,
             archives: &archives,
             imageset: &imageset,
             mirrored,
@@ -270,6 +272,7 @@ impl Run<'_> {
         })?;
         Ok(Freight {
             inspected,
+            digests,
             imageset,
             record: self.outbox.record()?,
         })

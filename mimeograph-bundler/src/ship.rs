@@ -1,7 +1,7 @@
 //! Files -> chunks in the store: cut, hash, compress where it pays, put what the store lacks.
 //!
-//! Each chunk is read once. What the stream already holds, by its raw digest, is neither compressed
-//! nor sent again.
+//! Each chunk is read once, and hashed where nobody has done that. What the stream already holds, by its raw digest, is
+//! neither compressed nor sent again; where the digest is known, it is not even read.
 
 use std::fs::File;
 use std::io;
@@ -15,9 +15,11 @@ use mimeograph_manifest::archive::{ArchiveError, Headers, data_ranges};
 use mimeograph_manifest::chunk::{self, Chunk, Encoding};
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Fault};
+use mimeograph_manifest::io::archives::Digests;
 use mimeograph_manifest::io::disk::{Action, id_of};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::store::{Put, Shelve, StoreError};
+use mimeograph_manifest::io::throttle::Throttle;
 use mimeograph_manifest::io::workers;
 use mimeograph_manifest::manifest::{self, Generation, Role};
 use mimeograph_manifest::name::FileName;
@@ -65,6 +67,10 @@ pub struct Pace<'a> {
     pub parallel: usize,
     /// Bytes of a chunk at most.
     pub chunk_size: u64,
+    /// Digests of pieces of the archives, by whoever has read them.
+    pub digests: &'a Digests,
+    /// Bytes a second.
+    pub throttle: &'a Throttle,
     /// Tells when to stop.
     pub interrupt: &'a Interrupt,
 }
@@ -120,6 +126,8 @@ impl Fault for ShipError {
 struct Piece {
     file: usize,
     range: Range<u64>,
+    /// Of its bytes, where it is known.
+    digest: Option<Digest>,
 }
 
 /// Ships `files` and returns them with their chunks. `progress` hears of every raw byte.
@@ -132,13 +140,20 @@ pub fn ship(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Shipped, ShipError> {
     let opened = files.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    let mut pieces = Vec::new();
+    let (mut pieces, mut archives) = (Vec::new(), 0);
     for (number, (outgoing, file)) in files.iter().zip(&opened).enumerate() {
+        let is_archive = outgoing.role == Role::Archive;
         let ranges = cut(outgoing, file, generation, pace.chunk_size)?;
-        pieces.extend(ranges.into_iter().map(|range| Piece {
-            file: number,
-            range,
+        pieces.extend(ranges.into_iter().map(|range| {
+            Piece {
+                file: number,
+                digest: is_archive
+                    .then(|| pace.digests.get(archives, &range))
+                    .flatten(),
+                range,
+            }
         }));
+        archives += usize::from(is_archive);
     }
     let line = Line {
         files,
@@ -149,6 +164,7 @@ pub fn ship(
         buffers: Buffers::new(pace.parallel),
         chunks_sent: AtomicU64::new(0),
         bytes_sent: AtomicU64::new(0),
+        throttle: pace.throttle,
         interrupt: pace.interrupt,
         progress,
     };
@@ -193,6 +209,7 @@ struct Line<'a> {
     buffers: Buffers,
     chunks_sent: AtomicU64,
     bytes_sent: AtomicU64,
+    throttle: &'a Throttle,
     interrupt: &'a Interrupt,
     progress: &'a (dyn Fn(u64) + Sync),
 }
@@ -240,17 +257,24 @@ impl Line<'_> {
             path: path.clone(),
             source,
         };
+        let failed = |source| ShipError::Store {
+            path: path.clone(),
+            source,
+        };
+        if let Some(digest) = &piece.digest
+            && let Some(chunk) = self.held.find(self.store, digest).map_err(failed)?
+        {
+            return Ok(chunk);
+        }
         let mut raw = self.buffers.take();
         let size = usize::try_from(piece.range.end - piece.range.start).unwrap_or_default();
         raw.resize(size, 0);
         self.opened[piece.file]
             .read_exact_at(&mut raw, piece.range.start)
             .map_err(read)?;
-        let digest = Digest::of(&raw);
-        let failed = |source| ShipError::Store {
-            path: path.clone(),
-            source,
-        };
+        // A store that checks what it is sent finds out if the bytes have changed since.
+        let known = piece.digest.filter(|_| self.store.checks_bodies());
+        let digest = known.unwrap_or_else(|| Digest::of(&raw));
         if let Some(chunk) = self.held.find(self.store, &digest).map_err(failed)? {
             return Ok(chunk);
         }
@@ -266,6 +290,7 @@ impl Line<'_> {
             raw: digest,
             raw_size: size as u64,
         };
+        self.throttle.wait_for(chunk.stored_size);
         if self.held.put(self.store, &chunk, body).map_err(failed)? == Put::Written {
             self.chunks_sent.fetch_add(1, Ordering::Relaxed);
             self.bytes_sent

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::failure::Failure;
-use mimeograph_manifest::io::approval::Candidate;
+use mimeograph_manifest::io::approval::{Candidate, Unknown};
 use mimeograph_manifest::io::console::Report;
 use mimeograph_manifest::io::keys;
 use mimeograph_manifest::io::store::Shelve;
@@ -19,7 +19,7 @@ pub fn sign(
     sequence: Sequence,
     key: Option<&Path>,
 ) -> Result<Report, Failure> {
-    let candidate = Candidate::read(store, trusted, sequence)?;
+    let candidate = Candidate::read(store, trusted, &Unknown, sequence)?;
     let result = serde_json::json!({
         "sha256": candidate.manifest.digest(),
         "before": candidate.before,
@@ -30,6 +30,13 @@ pub fn sign(
         return Ok(Report::new("shown", text).with(&result)?);
     };
     let key = keys::private(PathBuf::from(key))?;
+    let text = match &candidate.before {
+        Some(before) if !before.signers.contains(&key.public().id()) => format!(
+            "{text}\nnote: bundle {} itself is not signed by this key: look at it, too",
+            before.sequence
+        ),
+        _ => text,
+    };
     let (name, signature) = candidate.sign(&key);
     seal::put_signature(store, &name, &signature)?;
     let text = format!("{text}\nsigned with key {}: {name}", key.public().id());

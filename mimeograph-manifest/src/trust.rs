@@ -214,6 +214,11 @@ impl TrustedKeys {
         ends.is_none_or(|ends| created <= ends)
     }
 
+    /// Whether a signature by this key counts now for what was made then.
+    pub fn would_count(&self, key: &PublicKey, created: Timestamp) -> bool {
+        self.counts_now(key).is_ok() && self.counts_at(&key.id(), created)
+    }
+
     /// What is still missing for a document that these distinct keys have signed; nothing where it is enough.
     pub(crate) fn lacks(&self, signers: &[Digest], asks: Asks) -> Option<Lack> {
         let of = |role| {

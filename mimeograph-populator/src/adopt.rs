@@ -55,6 +55,7 @@ pub fn adopt(
         config.trust.stream.as_ref(),
         config.upkeep,
         std::slice::from_ref(&manifest),
+        None,
     )?;
     let file = manifest.files(Role::Inventory).next();
     let file = file.ok_or(LedgerError::NoContent(sequence))?;

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::inventory::Inventory;
-use mimeograph_manifest::io::config::{Config, Parallel, Versions};
+use mimeograph_manifest::io::config::{Bandwidth, Config, Parallel, Versions};
 use mimeograph_manifest::io::console::{Front, OcMirrorRun, Progress};
 use mimeograph_manifest::io::disk;
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::oc_mirror::environment;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::store::Fetch;
+use mimeograph_manifest::io::throttle::Throttle;
 use mimeograph_manifest::manifest::{Manifest, Role};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::release::ReleaseKeys;
@@ -247,6 +248,7 @@ impl Applier<'_> {
         let progress = Progress::begin("fetching", total);
         let pace = Pace {
             parallel: parallel(self.config),
+            throttle: &throttle(self.config),
             interrupt: self.interrupt,
             progress: &|bytes| progress.add(bytes),
         };
@@ -306,6 +308,11 @@ impl Applied {
             kept_apart: loaded.kept_apart.clone(),
         }
     }
+}
+
+/// `transfer.bandwidth`
+pub(crate) fn throttle(config: &Config) -> Throttle {
+    Throttle::new(config.transfer.bandwidth.map(Bandwidth::bytes))
 }
 
 /// Chunks on their way at once.

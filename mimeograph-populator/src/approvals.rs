@@ -40,8 +40,11 @@ impl Approved {
             let bytes = disk::read_head(&path, limits::SIGNATURE_SIZE + 1)?;
             approvals.insert(name, bytes);
             if approvals.len() > limits::OBJECTS {
-                let many = std::io::Error::other("there are too many files");
-                return Err(failed(many).into());
+                return Err(DiskError::TooLong {
+                    path: folder.to_owned(),
+                    limit: limits::OBJECTS as u64,
+                }
+                .into());
             }
         }
         Ok(Self { store, approvals })

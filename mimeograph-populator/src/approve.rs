@@ -3,16 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::digest::Digest;
-use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
-use mimeograph_manifest::io::approval::Candidate;
-use mimeograph_manifest::io::config::Config;
+use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
+use mimeograph_manifest::inventory::Inventory;
+use mimeograph_manifest::io::approval::{Accepted, Candidate};
+use mimeograph_manifest::io::config::{Config, EnclaveName};
 use mimeograph_manifest::io::console::Report;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::io::{disk, keys};
+use mimeograph_manifest::io::{clock, disk, keys};
+use mimeograph_manifest::manifest::Link;
 use mimeograph_manifest::name::Sequence;
+use mimeograph_manifest::signed::VerifyError;
 use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::approvals::path_of;
+use crate::ledger::Ledger;
+use crate::open::accept;
 
 /// Why nothing is approved.
 #[derive(Debug, thiserror::Error)]
@@ -23,13 +28,18 @@ enum ApproveError {
     /// It would change nothing.
     #[error("the key {0} is not among `trust.keys`: its signature would not count here")]
     NotTrusted(Digest),
+    /// It would change nothing, for when the bundle was made, or by our clock.
+    #[error(
+        "a signature by the key {0} would not count for bundle {1}: its window in `keys.yaml` has ended, or not begun"
+    )]
+    OutOfWindow(Digest, Sequence),
 }
 
 impl Fault for ApproveError {
     fn id(&self) -> ErrorId {
         match self {
             Self::NoPlace => ErrorId::ConfigInvalid,
-            Self::NotTrusted(_) => ErrorId::KeyInvalid,
+            Self::NotTrusted(_) | Self::OutOfWindow(..) => ErrorId::KeyInvalid,
         }
     }
 
@@ -37,12 +47,33 @@ impl Fault for ApproveError {
         Some(
             match self {
                 Self::NoPlace => "name a folder that `run` reads, too",
+                Self::OutOfWindow(..) => "sign with a key that is valid now: `mimeograph-populator trust` shows them",
                 Self::NotTrusted(_) => {
                     "put its public half into a folder of `trust.keys`, with its role in the `keys.yaml` there"
                 }
             }
             .into(),
         )
+    }
+}
+
+/// What was accepted on this side.
+struct Here<'a> {
+    ledger: &'a Ledger,
+    metadata: &'a Path,
+}
+
+impl Accepted for Here<'_> {
+    fn has(&self, bundle: Link) -> bool {
+        self.ledger.has(Some(bundle))
+    }
+
+    fn applied(&self) -> Result<Option<(Sequence, Inventory)>, Failure> {
+        let Some(mark) = self.ledger.mark() else {
+            return Ok(None);
+        };
+        let inventory = Ledger::inventory(self.metadata, mark)?;
+        Ok(inventory.map(|inventory| (mark, inventory)))
     }
 }
 
@@ -56,7 +87,25 @@ pub fn approve(
 ) -> Result<Report, Failure> {
     let folder = config.trust.approvals_dir.as_ref();
     let folder = folder.ok_or(ApproveError::NoPlace)?;
-    let candidate = Candidate::read(store, trusted, sequence)?;
+    let metadata = &config.artefacts.metadata_dir;
+    let mut ledger = Ledger::read(metadata)?;
+    ledger.forget_heartbeats_of(trusted.revoked());
+    let here = Here {
+        ledger: &ledger,
+        metadata,
+    };
+    let candidate = Candidate::read(store, trusted, &here, sequence)?;
+    // What `run` would refuse all the same is not worth a signature.
+    let manifests = std::slice::from_ref(&candidate.manifest);
+    ledger.check_places(config.trust.stream.as_ref(), manifests)?;
+    let enclave = config.enclave.as_ref().map(EnclaveName::as_str);
+    accept(
+        manifests,
+        enclave,
+        &config.trust,
+        ledger.latest,
+        clock::now(),
+    )?;
     let result = serde_json::json!({
         "sha256": candidate.manifest.digest(),
         "before": candidate.before,
@@ -69,12 +118,20 @@ pub fn approve(
     let key = keys::private(PathBuf::from(key))?;
     let id = key.public().id();
     let known = trusted.get(&id).ok_or(ApproveError::NotTrusted(id))?;
+    if !trusted.would_count(&key.public(), candidate.manifest.created) {
+        return Err(ApproveError::OutOfWindow(id, sequence).into());
+    }
+    let standing = match candidate.signed_by(&key).verify(trusted) {
+        Ok(_) => "all signatures that it needs are there".to_owned(),
+        Err(pending @ VerifyError::Pending { .. }) => chain(&pending),
+        Err(error) => return Err(error.into()),
+    };
     let (name, signature) = candidate.sign(&key);
     let path = path_of(folder, &name);
     disk::create_folder(folder, 0o755)?;
     disk::write_durably(&path, &signature, 0o644)?;
     let text = format!(
-        "{text}\nsigned with key {id} ({}): {}",
+        "{text}\nsigned with key {id} ({}): {}\n{standing}",
         known.role,
         path.display()
     );

@@ -18,7 +18,7 @@ use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::adopt;
-use crate::apply::parallel;
+use crate::apply::{parallel, throttle};
 use crate::approvals::Approved;
 use crate::approve;
 use crate::check::check;
@@ -272,10 +272,9 @@ pub fn main() -> ExitCode {
         Command::Prune(arguments) => run("prune", &|front| drop_old(front, arguments)),
         Command::Verify { sequence, source } => run("verify", &|front| {
             let store = store(front)?;
-            let config = front.config_if_any()?;
-            let ledger = state(config.as_ref())?;
-            let side = Side { config, ledger };
-            verify(&*store, &source.trusted(front)?, sequence, &side)
+            let trusted = source.trusted(front)?;
+            let side = side(front, &trusted)?;
+            verify(&*store, &trusted, sequence, &side)
         }),
         Command::List { source } => run("list", &|front| {
             let store = store(front)?;
@@ -302,6 +301,14 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What bundles are held against on this side.
+fn side(front: &Front, trusted: &TrustedKeys) -> Result<Side, Failure> {
+    let config = front.config_if_any()?;
+    let mut ledger = state(config.as_ref())?;
+    ledger.forget_heartbeats_of(trusted.revoked());
+    Ok(Side { config, ledger })
+}
+
 fn unpack_one(
     front: &Front,
     sequence: Sequence,
@@ -311,15 +318,19 @@ fn unpack_one(
 ) -> Result<Report, Failure> {
     let store = store(front)?;
     let interrupt = interrupt::watch()?;
-    let parallel = front.config_if_any()?.map_or(4, |config| parallel(&config));
+    let config = front.config_if_any()?;
+    let parallel = config.as_ref().map_or(4, parallel);
+    let throttle = config.as_ref().map(throttle).unwrap_or_default();
     let request = Unpack {
         sequence,
         role: role.map(Into::into),
         to,
         interrupt: &interrupt,
         parallel,
+        throttle: &throttle,
     };
-    let manifest = unpack(&request, &*store, &source.trusted(front)?)?;
+    let trusted = source.trusted(front)?;
+    let manifest = unpack(&request, &*store, &trusted, &side(front, &trusted)?)?;
     let needs = manifest
         .requires
         .map(|link| format!("; it needs bundle {}", link.sequence))

@@ -7,13 +7,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use mimeograph_manifest::failure::Failure;
+use mimeograph_manifest::failure::{Failure, chain};
 use mimeograph_manifest::inventory::{Before, Inventory};
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::manifest::{Generation, Kind, Link, Manifest};
 use mimeograph_manifest::name::Sequence;
-use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::signed::{Verified, VerifyError};
+use mimeograph_manifest::time::Timestamp;
 use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::cache::Cache;
@@ -119,6 +120,8 @@ pub struct Chooser<'a> {
     pub found: &'a [Verified<Manifest>],
     /// Bundles that turned out not to be whole in the store.
     pub set_aside: &'a BTreeSet<Sequence>,
+    /// Our clock.
+    pub now: Timestamp,
 }
 
 /// What lies in a store, read when it is asked for.
@@ -138,7 +141,15 @@ impl Shelf<'_> {
         let Some(signed) = self.listing.open(self.store, link.sequence, self.trusted)? else {
             return Ok(None);
         };
-        let manifest = signed.verify(self.trusted)?;
+        let manifest = match signed.verify(self.trusted) {
+            Ok(manifest) => manifest,
+            // Who has to sign it has not, by today's rules: it is as if it were not there yet.
+            Err(error @ (VerifyError::Unsigned(_) | VerifyError::Pending { .. })) => {
+                tracing::warn!("{}", chain(&error));
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
         if manifest.digest() == link.sha256 {
             Ok(Some(manifest))
         } else {
@@ -172,6 +183,7 @@ impl Chooser<'_> {
                 Some(manifest.sequence) > mark
                     && Some(manifest.sequence) >= floor
                     && self.may_be_loaded(manifest)
+                    && self.is_alive(manifest)
             };
             return Ok(self.found.iter().filter(is_new).collect());
         };
@@ -189,6 +201,30 @@ impl Chooser<'_> {
             Some(_) => Ok(Vec::new()),
             None => Err(LedgerError::NoContent(number)),
         }
+    }
+
+    /// Whether it has not expired, or something builds on it, or repeats it, that has not. Else whoever holds back a part
+    /// of the newest could have an old one loaded in its place.
+    fn is_alive(&self, manifest: &Verified<Manifest>) -> bool {
+        let link = Some(manifest.link());
+        let alive = self
+            .found
+            .iter()
+            .rev()
+            .filter(|one| one.expires >= self.now);
+        let mut alive = alive.filter(|one| one.sequence >= manifest.sequence);
+        alive.any(|one| {
+            let mut on_the_way = Some(one);
+            while let Some(one) = on_the_way {
+                if Some(one.link()) == link || one.requires == link {
+                    return true;
+                }
+                let requires = one.requires;
+                let below = |next: &&Verified<Manifest>| Some(next.link()) == requires;
+                on_the_way = self.found.iter().find(below);
+            }
+            false
+        })
     }
 
     fn may_be_loaded(&self, manifest: &Manifest) -> bool {

@@ -13,6 +13,7 @@ use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::io::disk::{self, Action, id_of};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::store::Fetch;
+use mimeograph_manifest::io::throttle::Throttle;
 use mimeograph_manifest::io::{failpoint, fetched};
 use mimeograph_manifest::manifest;
 
@@ -54,6 +55,8 @@ impl Fault for StagingError {
 pub struct Pace<'a> {
     /// Chunks on their way at once.
     pub parallel: usize,
+    /// Bytes a second.
+    pub throttle: &'a Throttle,
     /// Tells when to stop.
     pub interrupt: &'a Interrupt,
     /// Hears of every raw byte.
@@ -154,7 +157,7 @@ fn work(
             let result = if pace.interrupt.is_raised() {
                 Err(StagingError::Interrupted.into())
             } else {
-                one(store, piece, targets, &mut stored, &mut raw)
+                one(store, piece, targets, pace.throttle, &mut stored, &mut raw)
             };
             // The first error makes the others stop at their next piece.
             result.inspect_err(|_| next.store(pieces.len(), Ordering::Relaxed))?;
@@ -179,6 +182,7 @@ fn one(
     store: &dyn Fetch,
     piece: &Piece<'_>,
     targets: &[Target],
+    throttle: &Throttle,
     stored: &mut Vec<u8>,
     raw: &mut Vec<u8>,
 ) -> Result<(), Failure> {
@@ -190,6 +194,7 @@ fn one(
             return Ok(());
         }
     }
+    throttle.wait_for(piece.chunk.stored_size);
     let raw = fetched::chunk(store, piece.file, piece.chunk, stored, raw)?;
     let written = failpoint::write(&target.path, raw, |part, at| {
         target.file.write_all_at(part, piece.offset + at)

@@ -7,6 +7,7 @@ use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault, chain};
 use mimeograph_manifest::io::clock;
 use mimeograph_manifest::io::config::Period;
 use mimeograph_manifest::name::Sequence;
+use mimeograph_manifest::time::Timestamp;
 use serde::Serialize;
 
 use crate::apply::{HeldUp, Reached};
@@ -56,6 +57,9 @@ pub(crate) struct Late {
     pub gap: Option<Failure>,
 }
 
+/// Most bundles that are waited for at once, the oldest first.
+const MOST: usize = 1000;
+
 /// How long something is waited for.
 pub(crate) struct Patience<'a> {
     /// Where it is noted since when.
@@ -102,40 +106,55 @@ impl Late {
         if let Some(HeldUp { failure, .. }) = self.failure.filter(|one| Some(one.sequence) > mark) {
             return Err(failure);
         }
-        let mut waiting = None;
-        for (sequence, because) in self.arriving {
-            if Some(sequence) > mark {
-                let one = patience.wait(ledger, sequence, because)?;
-                waiting.get_or_insert(one);
-            }
-        }
-        // What is arriving explains a gap.
-        if let Some(gap) = self.gap.filter(|_| waiting.is_none()) {
-            let missing = match gap.as_error().downcast_ref() {
+        let missing = self
+            .gap
+            .as_ref()
+            .map(|gap| match gap.as_error().downcast_ref() {
                 Some(LedgerError::Gap { needed, .. }) => *needed,
                 _ => Sequence::FIRST,
-            };
-            let waited = patience.wait(ledger, missing, chain(gap.as_error()));
-            waiting = match waited {
+            });
+        let arriving = self.arriving.into_iter();
+        let arriving = arriving.filter(|(sequence, _)| Some(*sequence) > mark);
+        // Whoever writes to the store can have any number of them arrive.
+        let arriving: BTreeMap<_, _> = arriving.take(MOST).collect();
+        // What is not there any more is not waited for, and has been seen for the first time when it comes again.
+        let is_waited_for =
+            |sequence: &Sequence| arriving.contains_key(sequence) || missing == Some(*sequence);
+        let before = ledger.waiting.clone();
+        ledger.waiting.retain(|sequence, _| is_waited_for(sequence));
+        let now = clock::now();
+        for sequence in arriving.keys().chain(&missing) {
+            ledger.waiting.entry(*sequence).or_insert(now);
+        }
+        if ledger.waiting != before {
+            ledger.write(patience.metadata)?;
+        }
+        let mut waiting = None;
+        for (sequence, because) in arriving {
+            let one = patience.wait(ledger, now, sequence, because)?;
+            waiting.get_or_insert(one);
+        }
+        // What is arriving explains a gap, but not for longer.
+        if let Some((gap, missing)) = self.gap.zip(missing) {
+            match patience.wait(ledger, now, missing, chain(gap.as_error())) {
                 Err(failure) if failure.id() == ErrorId::Stale => return Err(gap),
-                other => Some(other?),
-            };
+                other => drop(waiting.get_or_insert(other?)),
+            }
         }
         Ok(waiting)
     }
 }
 
 impl Patience<'_> {
-    /// Notes since when something is waited for; too long is an error.
+    /// Too long is an error.
     fn wait(
         &self,
-        ledger: &mut Ledger,
+        ledger: &Ledger,
+        now: Timestamp,
         sequence: Sequence,
         because: String,
     ) -> Result<Waiting, Failure> {
-        let now = clock::now();
-        let since = *ledger.waiting.entry(sequence).or_insert(now);
-        ledger.write(self.metadata)?;
+        let since = ledger.waiting.get(&sequence).copied().unwrap_or(now);
         if now.since(since) >= self.at_most.signed() {
             return Err(Stale { sequence, because }.into());
         }

@@ -28,7 +28,7 @@ mod origin;
 
 mod course;
 
-mod fetch;
+pub mod fetch;
 
 mod wished;
 

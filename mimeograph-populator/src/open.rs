@@ -20,6 +20,8 @@ pub struct Opened {
     pub manifests: Vec<Verified<Manifest>>,
     /// Bundles whose signatures are not all there yet.
     pub arriving: Vec<(Sequence, VerifyError)>,
+    /// The newest that was accepted before, and would not be today.
+    pub passed: Option<Sequence>,
 }
 
 /// Why a manifest that was verified is not accepted.
@@ -116,6 +118,7 @@ pub fn open(
             }
             Err(error) if ledger.has_accepted(sequence, digest) => {
                 tracing::info!(%sequence, "it was accepted before, and would not be today: {}", chain(&error));
+                opened.passed = Some(sequence);
             }
             Err(error @ (VerifyError::Unsigned(_) | VerifyError::Pending { .. })) => {
                 tracing::info!(%sequence, "{}", chain(&error));
@@ -143,9 +146,9 @@ pub fn accept(
         check_audience(manifest, enclave)?;
         check_created(manifest, skew, now)?;
     }
-    manifests
-        .last()
-        .map_or(Ok(()), |newest| check_expiry(newest, now))
+    manifests.last().map_or(Ok(()), |newest| {
+        check_expiry(newest.sequence, newest.expires, now)
+    })
 }
 
 /// Whether the bundle is for this enclave.
@@ -179,12 +182,13 @@ pub fn check_created(
 }
 
 /// Whether the newest may still be accepted.
-pub fn check_expiry(newest: &Manifest, now: Timestamp) -> Result<(), OpenError> {
-    if newest.expires >= now {
+pub fn check_expiry(
+    sequence: Sequence,
+    expires: Timestamp,
+    now: Timestamp,
+) -> Result<(), OpenError> {
+    if expires >= now {
         return Ok(());
     }
-    Err(OpenError::Expired {
-        sequence: newest.sequence,
-        expires: newest.expires,
-    })
+    Err(OpenError::Expired { sequence, expires })
 }

@@ -7,16 +7,18 @@ use std::path::Path;
 
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
-use mimeograph_manifest::io::config::{Config, StateCopy};
+use mimeograph_manifest::io::clock;
+use mimeograph_manifest::io::config::{Config, EnclaveName, StateCopy};
 use mimeograph_manifest::manifest::{Kind, Link, Manifest};
 use mimeograph_manifest::name::{Sequence, StreamId};
-use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::signed::{Signed, Verified};
 use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::cache::Cache;
 use crate::copy::{Copies, Found, VerifiedCopy};
 use crate::known::Known;
 use crate::ledger::{Fate, Ledger, LedgerError};
+use crate::open::{check_audience, check_created};
 use crate::registry::{ASKED_AT_ONCE, Registry};
 use crate::told;
 
@@ -145,6 +147,16 @@ impl Ground<'_> {
             return Ok(());
         };
         match copies.read(stream, self.trusted)? {
+            Found::Verified(copy)
+                if !ledger.is_empty() && !self.has_valid_signer(&copy.content) =>
+            {
+                tracing::warn!(
+                    "the second copy of the state is of bundle {}, which only keys have signed that count no more: it is written again",
+                    copy.content.sequence
+                );
+                ledger.copied = None;
+                Ok(())
+            }
             Found::Verified(copy) if Some(copy.content.sequence) > ledger.mark() => {
                 self.restore(&copy, ledger)
             }
@@ -177,17 +189,28 @@ impl Ground<'_> {
         if found.is_some_and(|found| found.digest() != content.digest()) {
             return Err(LedgerError::Fork(content.sequence).into());
         }
-        ledger.check(None, self.config.upkeep, std::slice::from_ref(content))?;
+        let stands = std::slice::from_ref(content);
+        ledger.check(None, self.config.upkeep, stands, None)?;
+        let enclave = self.config.enclave.as_ref().map(EnclaveName::as_str);
+        check_audience(content, enclave)?;
+        let skew = self.config.trust.clock_skew.signed();
+        for manifest in stands.iter().chain(&copy.heartbeat) {
+            check_created(manifest, skew, clock::now())?;
+        }
         ledger.floor = Some(content.sequence);
         ledger.stream = Some(content.stream.clone());
         let heartbeat = copy.heartbeat.as_ref().map(|one| one.created);
         ledger.latest = ledger.latest.max(Some(content.created)).max(heartbeat);
-        let is_there = self.is_confirmed(copy)?;
+        // A floor may have been signed by anyone who counted once; what is held to be applied must be good today.
+        let payload = content.payload().to_vec();
+        let again =
+            Signed::<Manifest>::new(content.sequence, payload, content.signatures().to_vec());
+        let is_there = again.verify(self.trusted).is_ok() && self.is_confirmed(copy)?;
         tracing::warn!(
             bundle = %content.sequence,
             "STATE LOST: bundle {} was applied here, as the second copy of the state says; the target {}",
             content.sequence,
-            if is_there { "still has all of it" } else { "does not have all of it: it is loaded again" }
+            if is_there { "still has all of it" } else { "does not have all of it, or its signatures are not enough any more: it is loaded again" }
         );
         if is_there {
             // What was placed where is not taken from there: destinations are not signed, and what is placed may be deleted
@@ -204,12 +227,19 @@ impl Ground<'_> {
                 inventory_bytes: &copy.inventory_bytes,
             };
             kept.accept(self.metadata, self.cache, ledger)?;
-            if let Some(heartbeat) = &copy.heartbeat {
+            let heartbeat = copy.heartbeat.as_ref();
+            if let Some(heartbeat) = heartbeat.filter(|one| self.has_valid_signer(one)) {
                 ledger.accept(heartbeat, Fate::Applied);
             }
             ledger.copied = ledger.newest();
         }
         Ok(ledger.write(self.metadata)?)
+    }
+
+    /// Whether a key that counts now has signed it.
+    fn has_valid_signer(&self, manifest: &Verified<Manifest>) -> bool {
+        let mut signers = manifest.signers().iter();
+        signers.any(|id| self.trusted.get(id).is_some())
     }
 
     fn is_confirmed(&self, copy: &VerifiedCopy) -> Result<bool, Failure> {

@@ -57,12 +57,14 @@ pub(crate) fn plan(
     trusted: &TrustedKeys,
 ) -> Result<Report, Failure> {
     let metadata = &config.artefacts.metadata_dir;
-    let ledger = Ledger::read(metadata)?;
+    let mut ledger = Ledger::read(metadata)?;
+    ledger.forget_heartbeats_of(trusted.revoked());
     let listing = Listing::of(store)?;
     let from = ledger.mark().or(ledger.begins.map(|link| link.sequence));
-    let found = open(store, &listing, trusted, from, &ledger)?.manifests;
+    let opened = open(store, &listing, trusted, from, &ledger)?;
+    let (found, passed) = (opened.manifests, opened.passed);
     ledger.check_not_emptied(listing.newest(), config.upkeep)?;
-    ledger.check(config.trust.stream.as_ref(), config.upkeep, &found)?;
+    ledger.check(config.trust.stream.as_ref(), config.upkeep, &found, passed)?;
     let enclave = config.enclave.as_ref().map(EnclaveName::as_str);
     accept(&found, enclave, &config.trust, ledger.latest, clock::now())?;
     let first = found.first().map(|first| first.sequence);
@@ -80,6 +82,7 @@ pub(crate) fn plan(
         return Ok(Report::new("state lost", text).with(&Plan::default())?);
     }
     let chooser = Chooser {
+        now: clock::now(),
         ledger: &ledger,
         metadata,
         cache: &Cache::of(config),

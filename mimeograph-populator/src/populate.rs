@@ -114,9 +114,10 @@ struct Run<'a> {
 impl Run<'_> {
     fn run(&self) -> Result<Populated, Failure> {
         let mut ledger = Ledger::read(&self.metadata)?;
+        ledger.forget_heartbeats_of(self.request.trusted.revoked());
         let opened = self.front().stage("open", || self.open(&ledger))?;
+        self.settle(&opened, &mut ledger)?;
         let found = opened.manifests;
-        self.settle(&found, &mut ledger)?;
         self.scrub(&mut ledger)?;
         let mut populated = Populated::default();
         let mut late = Late::default();
@@ -173,7 +174,7 @@ impl Run<'_> {
         let opened = open(self.store, &self.listing, trusted, from, ledger)?;
         let pinned = config.trust.stream.as_ref();
         ledger.check_not_emptied(self.listing.newest(), config.upkeep)?;
-        ledger.check(pinned, config.upkeep, &opened.manifests)?;
+        ledger.check(pinned, config.upkeep, &opened.manifests, opened.passed)?;
         let enclave = config.enclave.as_ref().map(EnclaveName::as_str);
         let now = clock::now();
         accept(
@@ -194,7 +195,7 @@ impl Run<'_> {
     }
 
     /// Where it starts from: what was accepted here, or what the second copy of the state knows.
-    fn settle(&self, found: &[Verified<Manifest>], ledger: &mut Ledger) -> Result<(), Failure> {
+    fn settle(&self, opened: &Opened, ledger: &mut Ledger) -> Result<(), Failure> {
         let Request {
             config,
             trusted,
@@ -206,11 +207,12 @@ impl Run<'_> {
             trusted,
             metadata: &self.metadata,
             cache: &self.cache,
-            found,
+            found: &opened.manifests,
         };
         ground.settle(*start, ledger)?;
         // It may know more now.
-        Ok(ledger.check(config.trust.stream.as_ref(), config.upkeep, found)?)
+        let pinned = config.trust.stream.as_ref();
+        Ok(ledger.check(pinned, config.upkeep, &opened.manifests, opened.passed)?)
     }
 
     /// What a load that did not end well wrote to the cache is not believed.
@@ -310,6 +312,7 @@ impl Run<'_> {
             shelf: &self.shelf(),
             found,
             set_aside: &late.set_aside,
+            now: clock::now(),
         };
         match chooser.choose(self.request.asked) {
             Err(failure) if failure.id() == ErrorId::Gap => {

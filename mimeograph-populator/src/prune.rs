@@ -184,7 +184,7 @@ impl Retention<'_> {
             }
         }
         let pinned = config.trust.stream.as_ref();
-        self.ledger.check(pinned, config.upkeep, &bundles)?;
+        self.ledger.check(pinned, config.upkeep, &bundles, None)?;
         let lists = Lists::read(self.store, trusted)?;
         lists.warn();
         let dropped = match &self.ledger.stream {

@@ -1,7 +1,10 @@
 //! A file of a bundle, read straight out of its chunks: each is verified before a byte of it is seen.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write as _};
+use std::ops::Range;
 
+use mimeograph_manifest::chunk::Encoding;
+use mimeograph_manifest::digest::{Digest, Hasher};
 use mimeograph_manifest::io::fetched::{self, FetchError};
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::manifest::File;
@@ -15,18 +18,18 @@ pub struct ChunkReader<'a> {
     seen: Vec<bool>,
     at: u64,
     current: Option<usize>,
+    /// The current chunk, as it is stored.
     stored: Vec<u8>,
+    /// The same decompressed, where it is compressed.
     room: Vec<u8>,
-    /// The current chunk's raw bytes.
-    bytes: Vec<u8>,
     /// What went wrong, whole: `io::Error` carries its text only.
     failure: Option<FetchError>,
-    progress: &'a dyn Fn(u64),
+    progress: &'a (dyn Fn(u64) + Sync),
 }
 
 impl<'a> ChunkReader<'a> {
     /// Begins at the start.
-    pub fn new(store: &'a dyn Fetch, file: &'a File, progress: &'a dyn Fn(u64)) -> Self {
+    pub fn new(store: &'a dyn Fetch, file: &'a File, progress: &'a (dyn Fn(u64) + Sync)) -> Self {
         let starts = file
             .chunks
             .iter()
@@ -45,7 +48,6 @@ impl<'a> ChunkReader<'a> {
             current: None,
             stored: Vec::new(),
             room: Vec::new(),
-            bytes: Vec::new(),
             failure: None,
             progress,
         }
@@ -53,12 +55,53 @@ impl<'a> ChunkReader<'a> {
 
     /// Verifies the chunks that were not read yet.
     pub fn finish(&mut self) -> Result<(), FetchError> {
-        for number in 0..self.seen.len() {
-            if !self.seen[number] {
-                self.turn_to(number)?;
-            }
+        for number in self.unseen() {
+            self.turn_to(number)?;
         }
         Ok(())
+    }
+
+    /// The numbers of the chunks that were not read yet.
+    pub fn unseen(&self) -> Vec<usize> {
+        (0..self.seen.len())
+            .filter(|number| !self.seen[*number])
+            .collect()
+    }
+
+    /// The numbers of the chunks that hold any of these bytes.
+    pub fn holding(&self, data: &Range<u64>) -> Range<usize> {
+        let from = self.starts.partition_point(|start| *start <= data.start);
+        from.saturating_sub(1)..self.starts.partition_point(|start| *start < data.end)
+    }
+
+    /// The digest of a stretch of the file.
+    pub fn digest(&mut self, data: &Range<u64>) -> Result<Digest, FetchError> {
+        let mut hasher = Hasher::default();
+        for number in self.holding(data) {
+            self.turn_to(number)?;
+            let start = self.starts[number];
+            let within = |at: u64| usize::try_from(at.saturating_sub(start)).unwrap_or(usize::MAX);
+            let bytes = self.raw();
+            let end = within(data.end).min(bytes.len());
+            // A hasher takes every byte and never fails.
+            let _ = hasher.write_all(bytes.get(within(data.start)..end).unwrap_or_default());
+        }
+        Ok(hasher.finish())
+    }
+
+    /// The raw bytes of the chunk that was turned to last.
+    fn raw(&self) -> &[u8] {
+        let chunk = self.current.map(|number| self.file.chunks[number].encoding);
+        match chunk {
+            None => &[],
+            Some(Encoding::None) => &self.stored,
+            Some(Encoding::Zstd) => &self.room,
+        }
+    }
+
+    /// Lets go of what it holds in memory.
+    pub fn rest(&mut self) {
+        (self.current, self.stored, self.room) = (None, Vec::new(), Vec::new());
     }
 
     /// Why reading failed.
@@ -72,15 +115,13 @@ impl<'a> ChunkReader<'a> {
         }
         let chunk = &self.file.chunks[number];
         self.current = None;
-        let raw = fetched::chunk(
+        fetched::chunk(
             self.store,
             self.file,
             chunk,
             &mut self.stored,
             &mut self.room,
         )?;
-        self.bytes.clear();
-        self.bytes.extend_from_slice(raw);
         self.current = Some(number);
         if !std::mem::replace(&mut self.seen[number], true) {
             (self.progress)(chunk.raw_size);
@@ -101,8 +142,9 @@ impl Read for ChunkReader<'_> {
             return Err(io::Error::other(text));
         }
         let offset = usize::try_from(self.at - self.starts[number]).map_err(io::Error::other)?;
-        let count = into.len().min(self.bytes.len() - offset);
-        into[..count].copy_from_slice(&self.bytes[offset..offset + count]);
+        let bytes = self.raw().get(offset..).unwrap_or_default();
+        let count = into.len().min(bytes.len());
+        into[..count].copy_from_slice(&bytes[..count]);
         self.at += count as u64;
         Ok(count)
     }

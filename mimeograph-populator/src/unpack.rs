@@ -13,6 +13,7 @@ use mimeograph_manifest::io::disk::{self, Action, DiskError};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
+use mimeograph_manifest::io::throttle::Throttle;
 use mimeograph_manifest::io::{failpoint, fetched};
 use mimeograph_manifest::manifest::{Manifest, Role};
 use mimeograph_manifest::name::Sequence;
@@ -21,6 +22,7 @@ use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::fetch::{Pace, fetch};
 use crate::verified::check_archives;
+use crate::verify::Side;
 
 /// What is unpacked.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,8 @@ pub struct Unpack<'a> {
     pub interrupt: &'a Interrupt,
     /// Chunks on their way at once.
     pub parallel: usize,
+    /// Bytes a second.
+    pub throttle: &'a Throttle,
 }
 
 /// Why nothing is unpacked.
@@ -70,15 +74,20 @@ pub fn unpack(
     request: &Unpack<'_>,
     store: &dyn Fetch,
     trusted: &TrustedKeys,
+    side: &Side,
 ) -> Result<Verified<Manifest>, Failure> {
     if request.to.exists() {
         return Err(UnpackError::There(request.to.to_owned()).into());
     }
     let sequence = request.sequence;
-    let signed = Listing::of(store)?
+    let listing = Listing::of(store)?;
+    let signed = listing
         .open(store, sequence, trusted)?
         .ok_or(UnpackError::NoBundle(sequence))?;
     let manifest = signed.verify(trusted)?;
+    // An older one may well have expired: something newer has taken its place.
+    side.accept(&manifest, listing.newest() == Some(sequence))?;
+    side.check_places(std::slice::from_ref(&manifest))?;
     let files: Vec<_> = manifest
         .files
         .iter()
@@ -105,6 +114,7 @@ pub fn unpack(
     let progress = Progress::begin("unpacking", files.iter().map(|file| file.size).sum());
     let pace = Pace {
         parallel: request.parallel,
+        throttle: request.throttle,
         interrupt: request.interrupt,
         progress: &|bytes| progress.add(bytes),
     };
@@ -142,7 +152,7 @@ pub fn unpack(
             .next()
             .ok_or(UnpackError::NoBundle(sequence))?;
         let inventory = Inventory::from_bytes(&fetched::small_file(store, inventory)?)?;
-        check_archives(beside.path(), &manifest, &inventory)?;
+        check_archives(beside.path(), &manifest, &inventory, request.parallel)?;
     }
     progress.finish();
     disk::write_durably(&beside.path().join("SHA256SUMS"), sums.as_bytes(), 0o644)?;

@@ -5,11 +5,12 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use mimeograph_manifest::archive::{ArchiveError, Contents, Headers, Place, inspect};
+use mimeograph_manifest::archive::{ArchiveError, Contents, Place};
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::inventory::{Inventory, check_closure};
+use mimeograph_manifest::io::archives::{self, Digests, Reading};
 use mimeograph_manifest::io::disk::{self, Action, DiskError};
 use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::store::Fetch;
@@ -193,7 +194,8 @@ impl Previewed {
             small,
             blobs: BTreeMap::new(),
         };
-        let contents = check_archives(&bundle.archives(), bundle.manifest(), bundle.inventory())?;
+        let (manifest, inventory) = (bundle.manifest(), bundle.inventory());
+        let contents = check_archives(&bundle.archives(), manifest, inventory, pace.parallel)?;
         if purpose == Purpose::Load {
             bundle.judge(&contents, release_keys)?;
         }
@@ -301,18 +303,23 @@ fn opened<'a>(
     })
 }
 
-/// Reads a bundle's archives to their end and compares them with the signed inventory.
-pub(crate) fn check_archives(
+/// Reads a bundle's archives to their end and compares them with the signed inventory. They were put together from
+/// verified chunks: a blob that is one chunk has been hashed.
+pub fn check_archives(
     folder: &Path,
     manifest: &Manifest,
     inventory: &Inventory,
+    parallel: usize,
 ) -> Result<Contents, Failure> {
-    let generation = manifest.producer.generation;
-    let headers = opened(folder, manifest).map(|opened| {
-        let (name, file) = opened?;
-        Headers::new(name, generation, file)
-    });
-    let contents = inspect(headers, &mut |_| ())?;
+    let names = manifest.files(Role::Archive);
+    let paths: Vec<_> = names.map(|file| folder.join(file.name.as_str())).collect();
+    let reading = Reading {
+        parallel,
+        chunk_size: u64::MAX,
+        known: &Digests::of_chunks(manifest),
+        progress: &|_| (),
+    };
+    let (contents, _) = archives::read(&paths, manifest.producer.generation, &reading)?;
     inventory.matches(&contents.structure)?;
     Ok(contents)
 }

@@ -4,19 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use jiff::SignedDuration;
-use mimeograph_manifest::archive::{ArchiveError, Contents, Headers, inspect};
+use mimeograph_manifest::archive::{ArchiveError, Contents, Headers, Place, Survey, survey};
+use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::inventory::{Before, Inventory, check_closure};
-use mimeograph_manifest::io::config::{Config, EnclaveName, Upkeep};
+use mimeograph_manifest::io::archives::Digests;
+use mimeograph_manifest::io::config::{Config, EnclaveName, Parallel, Upkeep};
 use mimeograph_manifest::io::console::{Progress, Report};
 use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::io::{clock, release_keys};
+use mimeograph_manifest::io::{clock, release_keys, workers};
 use mimeograph_manifest::manifest::{File, Kind, Link, Manifest, Role};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::time::Timestamp;
 use mimeograph_manifest::trust::TrustedKeys;
 use serde::Serialize;
 
@@ -100,19 +103,23 @@ impl Side {
             .map_or(SKEW, |config| config.trust.clock_skew.signed())
     }
 
-    fn accept(&self, manifest: &Manifest, is_newest: bool) -> Result<(), OpenError> {
+    pub(crate) fn accept(&self, manifest: &Manifest, is_newest: bool) -> Result<(), OpenError> {
         let now = clock::now();
         if let Some(config) = &self.config {
             check_audience(manifest, config.enclave.as_ref().map(EnclaveName::as_str))?;
         }
         check_created(manifest, self.skew(), now)?;
         if is_newest {
-            check_expiry(manifest, now)?;
+            check_expiry(manifest.sequence, manifest.expires, now)?;
         }
         Ok(())
     }
 
-    fn check(&self, manifests: &[Verified<Manifest>]) -> Result<(), Failure> {
+    fn check(&self, so_far: &SoFar) -> Result<(), Failure> {
+        let manifests = &so_far.manifests;
+        if let Some((sequence, expires)) = so_far.expires {
+            check_expiry(sequence, expires, clock::now())?;
+        }
         let config = self.config.as_ref();
         if let Some(config) = config {
             let latest = manifests.last().map(|newest| newest.created);
@@ -121,7 +128,14 @@ impl Side {
         }
         let pinned = config.and_then(|config| config.trust.stream.as_ref());
         let upkeep = config.map_or(Upkeep::Kept, |config| config.upkeep);
-        Ok(self.ledger.check(pinned, upkeep, manifests)?)
+        Ok(self.ledger.check(pinned, upkeep, manifests, None)?)
+    }
+
+    /// Whether they are of the stream that is followed, and those that were accepted.
+    pub(crate) fn check_places(&self, manifests: &[Verified<Manifest>]) -> Result<(), Failure> {
+        let config = self.config.as_ref();
+        let pinned = config.and_then(|config| config.trust.stream.as_ref());
+        Ok(self.ledger.check_places(pinned, manifests)?)
     }
 }
 
@@ -133,6 +147,9 @@ struct SoFar {
     /// What the newest with content, and all on its chain, brought.
     newest: Option<(Link, Before)>,
     failed: BTreeSet<Sequence>,
+    /// When the newest expires whose signatures were verified, whatever became of its content. Anyone can put one there that
+    /// nobody has signed.
+    expires: Option<(Sequence, Timestamp)>,
 }
 
 impl SoFar {
@@ -188,7 +205,7 @@ pub fn verify(
         let row = look.one(sequence, &mut so_far).unwrap_or_else(|failure| {
             so_far.failed.insert(sequence);
             let says = chain(failure.as_error());
-            first.get_or_insert((says.clone(), failure.id(), failure.hint()));
+            worst(&mut first, &says, &failure);
             Row::failed(sequence, says, failure.id())
         });
         let mark = if row.verified { "ok  " } else { "FAIL" };
@@ -196,13 +213,15 @@ pub fn verify(
         let _ = writeln!(text, "{mark}  bundle {}: {}", row.sequence, row.says);
         rows.push(row);
     }
-    // One bundle by number may well be an old one.
-    if only.is_none()
-        && let Err(failure) = side.check(&so_far.manifests)
-    {
+    // One bundle by number may well be an old one, but none of another stream.
+    let checked = match only {
+        None => side.check(&so_far),
+        Some(_) => side.check_places(&so_far.manifests),
+    };
+    if let Err(failure) = checked {
         let says = chain(failure.as_error());
         let _ = writeln!(text, "FAIL  stream: {says}");
-        first.get_or_insert((says, failure.id(), failure.hint()));
+        worst(&mut first, &says, &failure);
     }
     if listing.foreign_count > 0 {
         let _ = writeln!(
@@ -233,6 +252,18 @@ pub fn verify(
         })),
     }
 }
+
+/// What is told of several failures: the first, but one that goes away by itself stands back for one that does not.
+fn worst(told: &mut Option<Told>, says: &str, failure: &Failure) {
+    let passes = |id: ErrorId| id.exit().is_worth_retrying();
+    let is_told = |(_, id, _): &Told| !passes(*id) || passes(failure.id());
+    if !told.as_ref().is_some_and(is_told) {
+        *told = Some((says.to_owned(), failure.id(), failure.hint()));
+    }
+}
+
+/// What a failure says, its id, and its hint.
+type Told = (String, ErrorId, Option<String>);
 
 impl Row {
     fn failed(sequence: Sequence, says: String, id: ErrorId) -> Self {
@@ -267,6 +298,7 @@ impl Look<'_> {
             .into());
         };
         let manifest = signed.verify(self.trusted)?;
+        so_far.expires = Some((sequence, manifest.expires));
         self.side
             .accept(&manifest, self.listing.newest() == Some(sequence))?;
         self.check_chain(&manifest, so_far)?;
@@ -389,7 +421,7 @@ fn archives<'a>(
     store: &'a dyn Fetch,
     manifest: &'a Manifest,
     inventory: &Inventory,
-    add: &'a dyn Fn(u64),
+    add: &'a (dyn Fn(u64) + Sync),
 ) -> Result<(Contents, Vec<ChunkReader<'a>>), Failure> {
     let files: Vec<&File> = manifest.files(Role::Archive).collect();
     let mut readers: Vec<_> = files
@@ -401,9 +433,8 @@ fn archives<'a>(
         .iter()
         .zip(&mut readers)
         .map(|(file, reader)| Headers::new(file.name.as_str(), generation, reader));
-    let contents = inspect(headers, &mut |_| ());
-    let contents = match contents {
-        Ok(contents) => contents,
+    let survey = match survey(headers, &mut |_| ()) {
+        Ok(survey) => survey,
         Err(error @ ArchiveError::Read { .. }) => {
             // The chunk's own error says more than that reading failed.
             return Err(match readers.iter_mut().find_map(ChunkReader::failure) {
@@ -413,11 +444,100 @@ fn archives<'a>(
         }
         Err(error) => return Err(error.into()),
     };
-    for reader in &mut readers {
-        reader.finish()?;
-    }
+    readers.iter_mut().for_each(ChunkReader::rest);
+    let found = Unseen::of(&survey, manifest, &files, &readers).look(store, add)?;
+    let contents = survey.confirm(&found)?;
     inventory.matches(&contents.structure)?;
     Ok((contents, readers))
+}
+
+/// What of archives is not verified yet.
+struct Unseen<'a> {
+    files: &'a [&'a File],
+    pieces: Vec<Piece>,
+    /// The digest of each large blob, where it is one chunk.
+    known: Vec<Option<Digest>>,
+}
+
+#[derive(Clone, Debug)]
+enum Piece {
+    /// A blob that is not one chunk, by its number among them.
+    Blob(usize, Place),
+    /// A chunk that holds none of these, by archive and number.
+    Chunk(usize, usize),
+}
+
+/// What a worker takes from chunk to chunk.
+#[derive(Default)]
+struct Room {
+    stored: Vec<u8>,
+    raw: Vec<u8>,
+}
+
+impl<'a> Unseen<'a> {
+    fn of(
+        survey: &Survey,
+        manifest: &Manifest,
+        files: &'a [&'a File],
+        readers: &[ChunkReader<'_>],
+    ) -> Self {
+        let digests = Digests::of_chunks(manifest);
+        let mut chunks: BTreeSet<(usize, usize)> = BTreeSet::new();
+        for (archive, reader) in readers.iter().enumerate() {
+            chunks.extend(reader.unseen().into_iter().map(|chunk| (archive, chunk)));
+        }
+        let (mut known, mut pieces) = (Vec::new(), Vec::new());
+        for (number, unread) in survey.unread().iter().enumerate() {
+            let Place { archive, data } = &unread.place;
+            let digest = digests.get(*archive, data);
+            if digest.is_none() {
+                for chunk in readers[*archive].holding(data) {
+                    chunks.remove(&(*archive, chunk));
+                }
+                pieces.push(Piece::Blob(number, unread.place.clone()));
+            }
+            known.push(digest);
+        }
+        pieces.extend(
+            chunks
+                .into_iter()
+                .map(|(archive, chunk)| Piece::Chunk(archive, chunk)),
+        );
+        Self {
+            files,
+            pieces,
+            known,
+        }
+    }
+
+    /// Verifies every chunk of it, and gives the digest of each large blob.
+    fn look(self, store: &dyn Fetch, add: &(dyn Fn(u64) + Sync)) -> Result<Vec<Digest>, Failure> {
+        let looked = workers::each_with(
+            &self.pieces,
+            Parallel::Auto.count(),
+            |room: &mut Room, piece| match piece {
+                Piece::Blob(number, place) => {
+                    let mut reader = ChunkReader::new(store, self.files[place.archive], add);
+                    reader
+                        .digest(&place.data)
+                        .map(|digest| Some((*number, digest)))
+                }
+                Piece::Chunk(archive, chunk) => {
+                    let file = self.files[*archive];
+                    let chunk = &file.chunks[*chunk];
+                    fetched::chunk(store, file, chunk, &mut room.stored, &mut room.raw)?;
+                    add(chunk.raw_size);
+                    Ok(None)
+                }
+            },
+        )?;
+        let mut found = self.known;
+        for (number, digest) in looked.into_iter().flatten() {
+            found[number] = Some(digest);
+        }
+        // Every blob that is no chunk was hashed just now.
+        Ok(found.into_iter().flatten().collect())
+    }
 }
 
 /// Where the chain is here from a full one on, images must be whole over it; else that is said.

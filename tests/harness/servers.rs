@@ -63,6 +63,30 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Processor time that it took so far: what proc(5) says of the keeper's children.
+    fn cpu(&self) -> Duration {
+        let keeper = self.keeper.id();
+        let children = fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children"));
+        let children = children.unwrap_or_default();
+        let pids = children.split_ascii_whitespace();
+        pids.filter_map(|pid| cpu_of(pid.parse().ok()?)).sum()
+    }
+}
+
+/// Processor time that a process took so far (proc(5), `stat`, fields 14 and 15).
+pub fn cpu_of(pid: u32) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks = fields.split_ascii_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Some(Duration::from_millis(ticks * 1000 / TICKS))
+}
+
+/// In a second: `USER_HZ`, which is 100 wherever Linux runs.
+const TICKS: u64 = 100;
+
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.stdin.take());
@@ -113,7 +137,7 @@ impl DockerRegistry {
 pub struct Weed {
     /// `http://127.0.0.1:PORT`.
     pub endpoint: String,
-    _server: Server,
+    server: Server,
 }
 
 impl Weed {
@@ -124,6 +148,11 @@ impl Weed {
 
     /// Starts one.
     pub fn start() -> Self {
+        Self::with_volumes(50, 64)
+    }
+
+    /// Starts one with so many volumes of so many MiB at most.
+    pub fn with_volumes(count: u32, size: u32) -> Self {
         let folder = tempfile::tempdir().expect("a folder").keep();
         let at = |name: &str| text_of(&folder.join(name));
         let identities = format!(
@@ -139,8 +168,6 @@ impl Weed {
             "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1",
             "-master.telemetry=false",
-            "-master.volumeSizeLimitMB=64",
-            "-volume.max=50",
             "-volume.preStopSeconds=0",
             "-filer",
             "-s3",
@@ -159,6 +186,8 @@ impl Weed {
         ] {
             arguments.push(format!("-{flag}={}", at(path)));
         }
+        arguments.push(format!("-volume.max={count}"));
+        arguments.push(format!("-master.volumeSizeLimitMB={size}"));
         let filer = port();
         arguments.push(format!("-s3.port={s3}"));
         arguments.push(format!("-filer.port={filer}"));
@@ -176,7 +205,7 @@ impl Weed {
         Self::make_bucket(filer);
         Self {
             endpoint: format!("http://127.0.0.1:{s3}"),
-            _server: server,
+            server,
         }
     }
 
@@ -187,6 +216,11 @@ impl Weed {
             ("AWS_SECRET_ACCESS_KEY", Self::SECRET),
             ("AWS_REGION", "us-east-1"),
         ]
+    }
+
+    /// Processor time that it took so far.
+    pub fn cpu(&self) -> Duration {
+        self.server.cpu()
     }
 
     /// A place in its bucket.

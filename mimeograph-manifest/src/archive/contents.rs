@@ -1,4 +1,7 @@
 //! What an archive holds: read once from end to end, every blob hashed against its name.
+//!
+//! Entry after entry in [`inspect`]; or first all but the large blobs in [`survey`], which whoever can read in several
+//! places at once, or has their digests already, then confirms.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, Write as _};
@@ -48,24 +51,153 @@ pub fn inspect<R: Read + Seek>(
     archives: impl IntoIterator<Item = Result<Headers<R>, ArchiveError>>,
     read: &mut dyn FnMut(u64),
 ) -> Result<Contents, ArchiveError> {
-    let (mut contents, mut candidates) = (Contents::default(), Candidates::new());
-    let mut buffer = vec![0; 1 << 20];
-    for (archive, headers) in archives.into_iter().enumerate() {
-        let mut headers = headers?;
+    let mut walk = Walk::default();
+    for headers in archives {
+        walk.archive(headers?, None, read)?;
+    }
+    Ok(walk.end())
+}
+
+/// A blob that is no image manifest, and was not hashed yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Where it lies.
+    pub place: Place,
+    /// The digest that its name says.
+    named: Digest,
+}
+
+/// Archives of which all was read but blobs.
+#[derive(Debug)]
+pub struct Survey {
+    contents: Contents,
+    archives: Vec<String>,
+    unread: Vec<Unread>,
+}
+
+/// Reads all archives of a bundle, but for the blobs that cannot be image manifests.
+pub fn survey<R: Read + Seek>(
+    archives: impl IntoIterator<Item = Result<Headers<R>, ArchiveError>>,
+    read: &mut dyn FnMut(u64),
+) -> Result<Survey, ArchiveError> {
+    let (mut walk, mut unread, mut names) = (Walk::default(), Vec::new(), Vec::new());
+    for headers in archives {
+        let headers = headers?;
+        names.push(headers.archive().to_owned());
+        walk.archive(headers, Some(&mut unread), read)?;
+    }
+    Ok(Survey {
+        contents: walk.end(),
+        archives: names,
+        unread,
+    })
+}
+
+impl Survey {
+    /// What is to be hashed yet.
+    pub fn unread(&self) -> &[Unread] {
+        &self.unread
+    }
+
+    /// The contents, once what was unread is hashed: `found` are the digests, in the same order.
+    pub fn confirm(self, found: &[Digest]) -> Result<Contents, ArchiveError> {
+        for (number, unread) in self.unread.iter().enumerate() {
+            // One that nobody hashed is no blob.
+            let found = found
+                .get(number)
+                .copied()
+                .unwrap_or_else(|| Digest::of(b""));
+            if found != unread.named {
+                return Err(ArchiveError::Blob {
+                    archive: self.archives[unread.place.archive].clone(),
+                    named: unread.named,
+                    found,
+                });
+            }
+        }
+        Ok(self.contents)
+    }
+}
+
+/// Archives that are being read.
+struct Walk {
+    contents: Contents,
+    candidates: Candidates,
+    buffer: Vec<u8>,
+    /// How many archives there were.
+    archives: usize,
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self {
+            contents: Contents::default(),
+            candidates: Candidates::new(),
+            buffer: vec![0; 1 << 20],
+            archives: 0,
+        }
+    }
+}
+
+impl Walk {
+    /// Reads one to its end. Where there is an `unread`, blobs that cannot be image manifests go there.
+    fn archive<R: Read + Seek>(
+        &mut self,
+        mut headers: Headers<R>,
+        mut unread: Option<&mut Vec<Unread>>,
+        read: &mut dyn FnMut(u64),
+    ) -> Result<(), ArchiveError> {
+        let archive = self.archives;
         while let Some(entry) = headers.next_entry()? {
+            self.contents.places.note(archive, &entry);
+            if let (Some(unread), What::Blob(named)) = (&mut unread, &entry.what)
+                && !may_be_manifest(&mut headers, &entry)?
+            {
+                self.contents.structure.blobs.insert(*named, entry.size());
+                let place = Place {
+                    archive,
+                    data: entry.data,
+                };
+                unread.push(Unread {
+                    place,
+                    named: *named,
+                });
+                continue;
+            }
             visit(
                 &mut headers,
                 &entry,
-                &mut contents,
-                &mut candidates,
-                &mut buffer,
+                &mut self.contents,
+                &mut self.candidates,
+                &mut self.buffer,
             )?;
-            contents.places.note(archive, &entry);
             read(entry.size());
         }
+        self.archives += 1;
+        Ok(())
     }
-    contents.structure.keep_manifests(candidates);
-    Ok(contents)
+
+    fn end(mut self) -> Contents {
+        self.contents.structure.keep_manifests(self.candidates);
+        self.contents
+    }
+}
+
+/// Whether a blob has the length of an image manifest and begins like one. Of short ones it is not asked.
+fn may_be_manifest<R: Read + Seek>(
+    headers: &mut Headers<R>,
+    entry: &Entry,
+) -> Result<bool, ArchiveError> {
+    const SHORT: u64 = 64 << 10;
+    if entry.size() <= SHORT || entry.size() > limits::IMAGE_MANIFEST_SIZE {
+        return Ok(entry.size() <= SHORT);
+    }
+    let archive = headers.archive().to_owned();
+    let mut first = [0];
+    match headers.data(entry)?.read_exact(&mut first) {
+        Ok(()) => Ok(first == *b"{"),
+        Err(source) => Err(ArchiveError::Read { archive, source }),
+    }
 }
 
 impl Places {

@@ -7,7 +7,7 @@ mod contents;
 mod entry;
 mod headers;
 
-pub use contents::{Contents, Place, Places, inspect};
+pub use contents::{Contents, Place, Places, Survey, Unread, inspect, survey};
 pub use entry::{Entry, What};
 pub use headers::{Headers, data_ranges};
 

@@ -2,6 +2,7 @@
 
 pub mod age;
 pub mod approval;
+pub mod archives;
 pub mod checks;
 pub mod clock;
 pub mod config;
@@ -25,5 +26,6 @@ pub mod release_keys;
 #[cfg(feature = "s3")]
 pub mod s3;
 pub mod store;
+pub mod throttle;
 pub mod workers;
 pub mod working_dir;

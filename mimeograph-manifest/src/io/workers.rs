@@ -14,15 +14,30 @@ where
     R: Send,
     E: Send,
 {
+    each_with(items, count, |(): &mut (), item| work(item))
+}
+
+/// The same, where each worker has something of its own, a buffer for instance, that it takes from item to item.
+pub fn each_with<T, R, E, S>(
+    items: &[T],
+    count: usize,
+    work: impl Fn(&mut S, &T) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E>
+where
+    T: Sync,
+    R: Send,
+    E: Send,
+    S: Default,
+{
     let next = AtomicUsize::new(0);
     let one = || {
-        let mut done = Vec::new();
+        let (mut done, mut own) = (Vec::new(), S::default());
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(item) = items.get(number) else {
                 return Ok(done);
             };
-            match work(item) {
+            match work(&mut own, item) {
                 Ok(result) => done.push((number, result)),
                 Err(error) => {
                     next.store(items.len(), Ordering::Relaxed);

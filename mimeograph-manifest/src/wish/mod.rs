@@ -146,6 +146,25 @@ impl Wish {
         }
     }
 
+    /// The digest of each release, catalogue and image, by the name that people know it by.
+    pub fn named_digests(&self) -> BTreeMap<String, Digest> {
+        let releases = self.releases.iter().map(|release| {
+            let name = format!("release {} {}", release.version, release.architecture);
+            (name, release.digest)
+        });
+        let operators = self.operators.iter();
+        let operators = operators.map(|one| (format!("catalogue {}", one.reference), one.digest));
+        let images = self
+            .graph
+            .iter()
+            .chain(&self.chart_images)
+            .chain(&self.images);
+        releases
+            .chain(operators)
+            .chain(images.map(|image| (image.reference.clone(), image.digest)))
+            .collect()
+    }
+
     /// The image manifests that it needs, each of which must be whole.
     pub fn digests(&self) -> BTreeSet<Digest> {
         let releases = self.releases.iter().flat_map(|release| {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{Release, Wish};
 use crate::digest::Digest;
 use crate::inventory::Inventory;
+use crate::manifest::{File, Manifest, Role};
 
 /// By channel: versions.
 type Channels = BTreeMap<String, Vec<String>>;
@@ -104,6 +105,8 @@ pub enum Kind {
     Image,
     /// A tag in the archives: the digest under it.
     Tag,
+    /// A file beside the archives, by role and name: the digest of its content, or of its chunks' digests.
+    File,
 }
 
 /// Something that is not the same in two bundles.
@@ -168,6 +171,7 @@ impl fmt::Display for Change {
             Kind::Chart => "chart",
             Kind::Image => "image",
             Kind::Tag => "tag",
+            Kind::File => "file",
         };
         let name = &self.name;
         match (&self.before, &self.after) {
@@ -183,9 +187,46 @@ impl fmt::Display for Change {
     }
 }
 
+/// What is not the same of the files beside the archives: the image set itself, local and extra files.
+pub fn diff_files(before: Option<&Manifest>, after: &Manifest) -> Vec<Change> {
+    let before = before.map(files).unwrap_or_default();
+    changes(before, files(after))
+}
+
+fn files(manifest: &Manifest) -> BTreeMap<(Kind, String), Entry> {
+    let roles = [Role::Imageset, Role::Local, Role::Extra];
+    let files = manifest
+        .files
+        .iter()
+        .filter(|file| roles.contains(&file.role));
+    let entry = |file: &File| {
+        let name = match file.role {
+            Role::Local => format!("local {}", file.name),
+            Role::Extra => format!("extra {}", file.name),
+            _ => file.name.to_string(),
+        };
+        let is = match &file.chunks[..] {
+            [one] => one.raw.to_oci(),
+            chunks => {
+                let digests: Vec<_> = chunks.iter().map(|chunk| chunk.raw.to_string()).collect();
+                format!("chunks:{}", Digest::of(digests.concat().as_bytes()))
+            }
+        };
+        let size = Some(file.size);
+        ((Kind::File, name), Entry { is, size })
+    };
+    files.map(entry).collect()
+}
+
 /// What is not the same, by kind and name.
 pub fn diff(before: &Inventory, after: &Inventory) -> Vec<Change> {
-    let (mut before, after) = (entries(before), entries(after));
+    changes(entries(before), entries(after))
+}
+
+fn changes(
+    mut before: BTreeMap<(Kind, String), Entry>,
+    after: BTreeMap<(Kind, String), Entry>,
+) -> Vec<Change> {
     let mut changes = Vec::new();
     for ((kind, name), after) in after {
         let before = before.remove(&(kind, name.clone()));

@@ -12,6 +12,7 @@ use std::path::Path;
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::io::config::Upkeep;
 use mimeograph_manifest::io::disk;
+use mimeograph_manifest::key::PublicKey;
 use mimeograph_manifest::manifest::{Generation, Kind, Link, Manifest};
 use mimeograph_manifest::name::{Sequence, StreamId};
 use mimeograph_manifest::signed::Verified;
@@ -91,6 +92,9 @@ pub struct Accepted {
     pub generation: Generation,
     /// What became of it.
     pub fate: Fate,
+    /// Of a heartbeat, who signed it: one bundler alone may do that, and be found out later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signers: Vec<Digest>,
 }
 
 /// What became of a bundle.
@@ -208,20 +212,48 @@ impl Ledger {
         chain
     }
 
-    /// Checks manifests, oldest first, against the stream, against each other, and against what was accepted.
+    /// Forgets the heartbeats that nobody but these has signed: what a thief of a key put there must not stand in the way
+    /// of the stream once the key is revoked.
+    pub fn forget_heartbeats_of(&mut self, revoked: &[PublicKey]) {
+        let is_revoked = |id: &Digest| revoked.iter().any(|key| key.id() == *id);
+        self.bundles.retain(|sequence, bundle| {
+            let forgotten =
+                !bundle.signers.is_empty() && bundle.signers.iter().all(is_revoked);
+            if forgotten {
+                tracing::warn!(
+                    "heartbeat {sequence} was accepted, but only keys that are revoked by now have signed it: it counts no more"
+                );
+            }
+            !forgotten
+        });
+        self.copied = self.copied.min(self.newest());
+    }
+
+    /// Checks manifests, oldest first, against the stream, against each other, and against what was accepted. `passed` is
+    /// the newest that lies there, too, was accepted, and would not be today.
     pub fn check(
         &self,
         pinned: Option<&StreamId>,
         upkeep: Upkeep,
         found: &[Verified<Manifest>],
+        passed: Option<Sequence>,
     ) -> Result<(), LedgerError> {
-        self.check_stream(pinned, found)?;
-        self.check_links(found)?;
+        self.check_places(pinned, found)?;
         for pair in found.windows(2) {
             check_series(&pair[0], &pair[1])?;
         }
-        let newest = found.last().map(|newest| newest.sequence);
+        // Whoever has a key that was retired in good order can still write any time that he likes.
         let accepted = self.newest().max(self.floor);
+        let is_early = |one: &&Verified<Manifest>| {
+            Some(one.sequence) > accepted && Some(one.created) < self.latest
+        };
+        if let Some(early) = found.iter().find(is_early) {
+            return Err(LedgerError::Series {
+                sequence: early.sequence,
+                problem: "it was made earlier than what was accepted before it",
+            });
+        }
+        let newest = found.last().map(|newest| newest.sequence).max(passed);
         match (newest, accepted) {
             (Some(newest), Some(accepted)) if newest < accepted && upkeep == Upkeep::Kept => {
                 Err(LedgerError::Rollback { newest, accepted })
@@ -242,6 +274,16 @@ impl Ledger {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Checks manifests against the stream, and against what was accepted in their places.
+    pub fn check_places(
+        &self,
+        pinned: Option<&StreamId>,
+        found: &[Verified<Manifest>],
+    ) -> Result<(), LedgerError> {
+        self.check_stream(pinned, found)?;
+        self.check_links(found)
     }
 
     fn check_stream(
@@ -340,6 +382,10 @@ impl Ledger {
             requires: manifest.requires,
             generation: manifest.producer.generation,
             fate,
+            signers: match manifest.kind {
+                Kind::Heartbeat => manifest.signers().to_vec(),
+                _ => Vec::new(),
+            },
         };
         self.bundles.insert(manifest.sequence, accepted);
     }

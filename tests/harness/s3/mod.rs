@@ -72,22 +72,30 @@ impl S3Server {
 
     /// Starts one with a habit.
     pub fn start_with(quirk: Quirk) -> Self {
-        Self::build(quirk, false)
+        Self::build(|objects| quirks::Objects::new(objects, quirk), false)
     }
 
     /// Starts an honest one that speaks https.
     pub fn start_tls() -> Self {
-        Self::build(Quirk::None, true)
+        Self::build(|objects| quirks::Objects::new(objects, Quirk::None), true)
     }
 
-    fn build(quirk: Quirk, https: bool) -> Self {
+    /// Starts `s3s-fs` as it is, which knows uploads in parts and no conditions.
+    pub fn start_plain() -> Self {
+        Self::build(
+            |objects| s3s_fs::FileSystem::new(objects).expect("a folder"),
+            false,
+        )
+    }
+
+    fn build<S: s3s::S3>(objects_in: impl FnOnce(&Path) -> S, https: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the objects");
         let objects = folder.path().join("objects");
         let bucket = "mimeograph-bucket".to_owned();
         std::fs::create_dir_all(objects.join(&bucket)).expect("a bucket");
         let (access_key, secret_key) = ("AKIDEXAMPLE".to_owned(), "TopSecretValue".to_owned());
 
-        let mut service = S3ServiceBuilder::new(quirks::Objects::new(&objects, quirk));
+        let mut service = S3ServiceBuilder::new(objects_in(&objects));
         service.set_auth(SimpleAuth::from_single(&access_key, secret_key.as_str()));
         let (acceptor, ca_bundle) = if https {
             let (acceptor, ca_bundle) = certified(folder.path());

@@ -187,7 +187,12 @@ fn what_no_trusted_populator_signed_for_this_stream_changes_nothing() {
         &["not a receipt"],
     );
     let long = write(&lab, &format!("{good}{}", " ".repeat(5000)));
-    refused(&ack(&lab, &long), 74, "IO", &["longer than 4096 bytes"]);
+    refused(
+        &ack(&lab, &long),
+        65,
+        "STATE_DAMAGED",
+        &["longer than 4096 bytes"],
+    );
     // The key that signs manifests is no key for receipts.
     let other = forge(&lab, "alpha", 1, &key(&lab.path("keys/signing.pem")));
     refused(

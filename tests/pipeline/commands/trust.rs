@@ -107,6 +107,18 @@ fn private(lab: &Lab, name: &str) -> String {
     lab.path(name).join("signing.pem").display().to_string()
 }
 
+fn public(lab: &Lab, name: &str) -> String {
+    lab.path(name).join("signing.pub.pem").display().to_string()
+}
+
+/// The bundler signs with another key, and its configuration says `more` of that.
+fn with_key(lab: &Lab, name: &str, more: &str) {
+    let file = lab.path("connected.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    let key = format!("{}{more}", private(lab, name));
+    fs::write(&file, text.replace(&private(lab, "keys"), &key)).unwrap();
+}
+
 #[test]
 fn what_one_signed_waits_until_the_other_has_approved_it() {
     let lab = two_people("");
@@ -211,16 +223,12 @@ fn a_stolen_key_is_revoked_and_what_was_not_applied_is_signed_again() {
     let ran = lab.populator(&["run"]);
     refused(&ran, 77, "UNTRUSTED", &["bundle 2", "(revoked)"]);
     assert!(lab.target.snapshot() == before);
-    // The bundler goes on with the new key, which its stream was not begun with.
-    let file = lab.path("connected.yaml");
-    let text = fs::read_to_string(&file).unwrap();
-    let (new, old) = (private(&lab, "new"), lab.path("keys/signing.pub.pem"));
-    let text = text.replace(
-        &private(&lab, "keys"),
-        &format!("{new}\n  alsoTrust: [{}]", old.display()),
-    );
-    fs::write(&file, text).unwrap();
-    done(&lab.bundler(&["sign", "2", "--key", &new]));
+    // The bundler goes on with the new key, and believes the old one no more: what was its own is signed again.
+    with_key(&lab, "new", "");
+    let (new, old) = (private(&lab, "new"), public(&lab, "keys"));
+    for bundle in ["1", "2"] {
+        done(&lab.bundler(&["sign", bundle, "--trust", &old, "--key", &new]));
+    }
     let ran = applies(&lab);
     assert_eq!(ran.json()["keyIds"][0], id.as_str(), "{ran}");
     lab.add_image(4);
@@ -298,4 +306,173 @@ fn silence_for_longer_than_is_allowed_is_an_error_of_its_own() {
     refused(&lab.populator(&["run"]), 79, "STALE", &["trust.maxAge"]);
     let image = lab.target.digest_of("mirror/apps/3", "v1");
     assert!(image.is_some());
+}
+
+#[test]
+fn a_key_that_is_changed_in_good_order_goes_on_with_its_stream() {
+    let lab = lab_with("");
+    done(&lab.bundler(&["run"]));
+    applies(&lab);
+    let keys = Trusted { lab: &lab };
+    keys.make("new");
+    keys.trust("new");
+    let old = public(&lab, "keys");
+    with_key(&lab, "new", &format!("\n  alsoTrust: [{old}]"));
+    lab.add_image(3);
+    done(&lab.bundler(&["run"]));
+    applies(&lab);
+}
+
+#[test]
+fn an_approver_is_shown_the_change_against_what_was_let_pass() {
+    let lab = two_people("");
+    let folder = lab.path("approvals");
+    let lines = format!("{TWO_PEOPLE}  approvalsDir: {}\n", folder.display());
+    set_trust(&lab, &lines);
+    let approver = private(&lab, "approver");
+    done(&lab.bundler(&["run"]));
+    done(&lab.populator(&["approve", "1", "--key", &approver]));
+    applies(&lab);
+    // Nobody has seen bundle 2; bundle 3 holds the same, and an extra file.
+    lab.add_image(3);
+    done(&lab.bundler(&["run"]));
+    let extra = lab.path("tool");
+    fs::write(&extra, "#!/bin/sh\n").unwrap();
+    let file = lab.path("connected.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    let more = format!("artefacts:\n  extraFiles: [{}]\n", extra.display());
+    fs::write(&file, text.replace("artefacts:\n", &more)).unwrap();
+    done(&lab.bundler(&["run", "--full"]));
+    let shown = lab.populator(&["approve", "3"]);
+    done(&shown);
+    for says in ["against bundle 1", "apps/3", "extra tool", "2 before it"] {
+        assert!(shown.stdout.contains(says), "{says}: {shown}");
+    }
+    let shown = lab.bundler(&["sign", "3", "--key", &approver]);
+    done(&shown);
+    assert!(shown.stdout.contains("look at it, too"), "{shown}");
+    // The store is emptied behind a diode: what was applied here is known here.
+    let manifests = lab.path("store/manifests");
+    for name in crate::user::names(&manifests) {
+        if !name.starts_with("0000000003") {
+            fs::remove_file(manifests.join(name)).unwrap();
+        }
+    }
+    let shown = lab.populator(&["approve", "3"]);
+    done(&shown);
+    assert!(
+        shown.stdout.contains("the last that was applied here"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn an_approval_that_would_not_count_is_refused() {
+    let lab = two_people("");
+    let folder = lab.path("approvals");
+    let lines = format!("{TWO_PEOPLE}  approvalsDir: {}\n", folder.display());
+    set_trust(&lab, &lines);
+    done(&lab.bundler(&["run"]));
+    let keys = Trusted { lab: &lab };
+    let about = fs::read_to_string(lab.path("trusted/keys.yaml")).unwrap();
+    keys.say(&about.replace("approver }", "approver, notAfter: 2026-01-01T00:00:00Z }"));
+    let approve = ["approve", "1", "--key", &private(&lab, "approver")];
+    refused(
+        &lab.populator(&approve),
+        78,
+        "KEY_INVALID",
+        &["window", "keys.yaml"],
+    );
+    assert!(!folder.exists());
+    keys.say(&about);
+    set_trust(&lab, &format!("{lines}  stream: {}\n", "0".repeat(32)));
+    refused(&lab.populator(&approve), 77, "WRONG_STREAM", &["bundle 1"]);
+    set_trust(&lab, &lines);
+    let ran = lab.populator(&approve);
+    done(&ran);
+    assert!(ran.stdout.contains("all signatures that it needs"), "{ran}");
+    // Its own signature again is not one more.
+    let keys_only = ["approve", "1", "--key", &private(&lab, "keys")];
+    done(&lab.populator(&keys_only));
+}
+
+#[test]
+fn a_revoked_key_counts_no_more_whatever_its_file_is_called_and_junk_is_no_key() {
+    let lab = lab_with("");
+    done(&lab.bundler(&["run"]));
+    let keys = Trusted { lab: &lab };
+    keys.make("new");
+    keys.trust("new");
+    let stolen = lab.path("revoked/stolen.txt");
+    fs::copy(public(&lab, "keys"), &stolen).unwrap();
+    refused(&lab.populator(&["run"]), 77, "UNTRUSTED", &["(revoked)"]);
+    fs::write(&stolen, "the key of the laptop\n").unwrap();
+    refused(&lab.populator(&["run"]), 78, "KEY_INVALID", &["stolen.txt"]);
+    fs::remove_file(&stolen).unwrap();
+    std::os::unix::fs::symlink("nowhere", &stolen).unwrap();
+    refused(
+        &lab.populator(&["run"]),
+        66,
+        "INPUT_MISSING",
+        &["stolen.txt"],
+    );
+    // What a ConfigMap has besides.
+    fs::remove_file(&stolen).unwrap();
+    fs::create_dir(lab.path("revoked/..data")).unwrap();
+    applies(&lab);
+}
+
+#[test]
+fn a_false_heartbeat_stands_in_the_way_until_its_key_is_revoked() {
+    let lab = lab_with("");
+    done(&lab.bundler(&["run"]));
+    applies(&lab);
+    let keys = Trusted { lab: &lab };
+    keys.make("new");
+    keys.trust("new");
+    // What a thief of the key published: the true stream has another bundle 2.
+    let [store, volume, aside] = ["store", "connected", "aside"].map(|name| lab.path(name));
+    fs::create_dir(&aside).unwrap();
+    mimeograph_tests::gap::copy_folder(&store, &aside.join("store")).unwrap();
+    mimeograph_tests::gap::copy_folder(&volume, &aside.join("connected")).unwrap();
+    done(&lab.bundler(&["run"]));
+    done(&lab.populator(&["run"]));
+    for (there, kept) in [(&store, "store"), (&volume, "connected")] {
+        fs::remove_dir_all(there).unwrap();
+        mimeograph_tests::gap::copy_folder(&aside.join(kept), there).unwrap();
+    }
+    lab.add_image(3);
+    with_key(&lab, "new", "");
+    let (new, old) = (private(&lab, "new"), public(&lab, "keys"));
+    done(&lab.bundler(&["sign", "1", "--trust", &old, "--key", &new]));
+    done(&lab.bundler(&["run"]));
+    refused(&lab.populator(&["run"]), 82, "FORK", &["bundle 2"]);
+    keys.revoke("keys");
+    let ran = applies(&lab);
+    assert!(ran.stderr.contains("it counts no more"), "{ran}");
+}
+
+#[test]
+fn what_is_unpacked_or_verified_by_number_is_of_the_stream_that_is_pinned() {
+    let lab = lab_with("");
+    done(&lab.bundler(&["run"]));
+    set_trust(&lab, &format!("  stream: {}\n", "0".repeat(32)));
+    let to = lab.path("unpacked").display().to_string();
+    for command in [&["verify", "1"][..], &["unpack", "1", "--to", &to]] {
+        refused(&lab.populator(command), 77, "WRONG_STREAM", &["bundle 1"]);
+    }
+    assert!(!lab.path("unpacked").exists());
+}
+
+#[test]
+fn keys_yaml_under_a_name_like_it_is_told_of() {
+    let lab = lab_with("");
+    done(&lab.bundler(&["run"]));
+    fs::write(lab.path("trusted/keys.yml"), "keys: {}\n").unwrap();
+    refused(
+        &lab.populator(&["run"]),
+        78,
+        "KEY_INVALID",
+        &["keys.yml", "`keys.yaml` alone"],
+    );
 }

@@ -129,12 +129,12 @@ impl Config {
         let field = Field::named("trust.revoked");
         let mut files = Vec::new();
         for (index, place) in self.trust.revoked.iter().enumerate() {
-            let found = keys_at(place);
-            if found.is_empty() && fs::read_dir(place).is_err() {
+            // A key that is overlooked here goes on counting: so nothing may be, whatever it is called.
+            let found = all_at(place).map_err(|_| {
                 let remedy =
-                    "put the public keys that count no more there, or take it out of the list";
-                return Err(self.absent(&field.index(index), place, remedy, ErrorId::KeyMissing));
-            }
+                    "put the public keys that count no more there, readable, and nothing else; or take it out of the list";
+                self.absent(&field.index(index), place, remedy, ErrorId::KeyMissing)
+            })?;
             files.extend(found);
         }
         Ok(files)
@@ -215,6 +215,27 @@ impl Config {
     }
 }
 
+/// A file, or everything in a folder but for dot names: a ConfigMap's own links.
+fn all_at(place: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !fs::metadata(place)?.is_dir() {
+        return Ok(vec![place.to_owned()]);
+    }
+    let mut all = Vec::new();
+    for entry in fs::read_dir(place)? {
+        let entry = entry?;
+        if !is_hidden(&entry.path()) {
+            all.push(entry.path());
+        }
+    }
+    all.sort();
+    Ok(all)
+}
+
+fn is_hidden(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b".")
+}
+
 fn keys_at(place: &Path) -> Vec<PathBuf> {
     if place.is_file() {
         return vec![place.to_owned()];
@@ -222,8 +243,9 @@ fn keys_at(place: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(place) else {
         return Vec::new();
     };
-    let is_key =
-        |path: &PathBuf| path.extension().is_some_and(|end| end == "pem") && path.is_file();
+    let is_key = |path: &PathBuf| {
+        path.extension().is_some_and(|end| end == "pem") && path.is_file() && !is_hidden(path)
+    };
     let mut keys: Vec<_> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(is_key)

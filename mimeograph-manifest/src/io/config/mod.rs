@@ -34,7 +34,8 @@ pub use self::model::{
 };
 pub use self::place::Position;
 pub use self::scalar::{
-    AbsolutePath, ChunkSize, EnclaveName, Mistake, Parallel, Period, RegistryUri, Shown, StreamName,
+    AbsolutePath, Bandwidth, ChunkSize, EnclaveName, Mistake, Parallel, Period, RegistryUri, Shown,
+    StreamName,
 };
 
 use self::source::Source;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::scalar::{
-    AbsolutePath, ChunkSize, EnclaveName, Parallel, Period, RegistryUri, StreamName,
+    AbsolutePath, Bandwidth, ChunkSize, EnclaveName, Parallel, Period, RegistryUri, StreamName,
 };
 use super::source::Source;
 use crate::io::location::StoreLocation;
@@ -245,4 +245,6 @@ pub struct Transfer {
     pub parallel: Parallel,
     /// `chunkSize`
     pub chunk_size: ChunkSize,
+    /// `bandwidth`
+    pub bandwidth: Option<Bandwidth>,
 }

@@ -168,5 +168,5 @@ part! {
 }
 part! {
     /// `transfer`
-    RawTransfer { parallel: Scalar, chunk_size: Scalar, }
+    RawTransfer { parallel: Scalar, chunk_size: Scalar, bandwidth: Scalar, }
 }

@@ -289,6 +289,9 @@ impl Check<'_> {
             let count = count.map(|count| self.at_most(field, count, 1, most));
             Ok::<_, ConfigError>(count.transpose()?.unwrap_or(0) as usize)
         };
+        let approvers = of_role("trust.require.approver", require.approver)?;
+        // Whoever approves approves what a bundler made.
+        let bundlers = of_role("trust.require.bundler", require.bundler)?.max(approvers.min(1));
         Ok(Trust {
             keys: if keys.is_empty() {
                 vec![AbsolutePath::known("/mimeograph/keys/trusted")]
@@ -300,8 +303,8 @@ impl Check<'_> {
                 threshold: (threshold as usize)
                     .try_into()
                     .unwrap_or(std::num::NonZeroUsize::MIN),
-                bundlers: of_role("trust.require.bundler", require.bundler)?,
-                approvers: of_role("trust.require.approver", require.approver)?,
+                bundlers,
+                approvers,
             },
             stream: self.with("trust.stream", raw.stream, stream_id)?,
             wait_at_most: self
@@ -379,6 +382,7 @@ impl Check<'_> {
             chunk_size: self
                 .one("transfer.chunkSize", raw.chunk_size)?
                 .unwrap_or_default(),
+            bandwidth: self.one("transfer.bandwidth", raw.bandwidth)?,
         })
     }
 }

@@ -154,6 +154,10 @@ impl Shelve for DirStore {
         write().map_err(self.failed("replace", key))
     }
 
+    fn checks_bodies(&self) -> bool {
+        false
+    }
+
     /// It does: the rename sees to it.
     fn refuses_overwrite(&self) -> Result<bool, StoreError> {
         Ok(true)

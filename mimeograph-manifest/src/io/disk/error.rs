@@ -103,7 +103,7 @@ impl Fault for DiskError {
     fn id(&self) -> ErrorId {
         match self {
             Self::Failed { action, source, .. } => id_of(*action, source),
-            Self::TooLong { .. } => ErrorId::Io,
+            Self::TooLong { .. } => ErrorId::StateDamaged,
             Self::Locked { .. } => ErrorId::Locked,
         }
     }

@@ -82,6 +82,12 @@ pub(super) fn read(
             place.parent().map(Path::to_owned).unwrap_or_default()
         };
         let path = folder.join(FILE);
+        if let Some(other) = misnamed(&folder) {
+            return Err(KeyFileError::About {
+                path: other,
+                problem: format!("what is said of keys is read from `{FILE}` alone"),
+            });
+        }
         let Some(About {
             keys: Entries(entries),
         }) = parse(&path)?
@@ -94,7 +100,7 @@ pub(super) fn read(
                 problem,
             };
             let Some(known) = keys.get_mut(&id) else {
-                if !is_folder {
+                if !is_folder && lies_in(&folder, &id) {
                     continue; // of a key beside the one that is named
                 }
                 return Err(wrong(format!("no key with id {id} lies there")));
@@ -121,6 +127,29 @@ pub(super) fn read(
         }
     }
     Ok(keys.into_values().collect())
+}
+
+/// A file that somebody may take for it: windows and roles in it would count for nothing.
+fn misnamed(folder: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    let mut paths = entries.map(|entry| entry.path());
+    paths.find(|path| {
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let end = path.extension().and_then(|end| end.to_str());
+        let [stem, end] = [stem, end].map(|part| part.unwrap_or_default().to_lowercase());
+        let is_near = matches!(&*stem, "keys" | "key") && matches!(&*end, "yaml" | "yml" | "json");
+        is_near && path.file_name().is_some_and(|name| name != FILE)
+    })
+}
+
+/// Whether a key with this id lies in the folder.
+fn lies_in(folder: &Path, id: &Digest) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths = entries.map(|entry| entry.path());
+    paths.any(|path| {
+        path.extension().is_some_and(|end| end == "pem")
+            && public(&path).is_ok_and(|key| key.id() == *id)
+    })
 }
 
 fn parse(path: &Path) -> Result<Option<About>, KeyFileError> {

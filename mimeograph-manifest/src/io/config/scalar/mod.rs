@@ -17,7 +17,7 @@ pub(super) use self::path::program;
 pub use self::period::Period;
 pub use self::registry::RegistryUri;
 pub(super) use self::s3::{BucketName, Endpoint, Prefix, Region};
-pub use self::size::ChunkSize;
+pub use self::size::{Bandwidth, ChunkSize};
 
 /// A value that is not what its field wants.
 #[derive(Clone, Debug, PartialEq, Eq)]

