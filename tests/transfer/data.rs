@@ -9,9 +9,10 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use mimeograph_manifest::digest::{Digest, Hasher};
 use mimeograph_manifest::io::workers;
-use mimeograph_tests::registry::gzip;
 
 /// Content that is read, in bytes.
 const CONTENT: usize = 384 << 20;
@@ -38,14 +39,21 @@ const SIZES: [u64; 12] = [
     190 << 20,
 ];
 
+/// As registries have them.
+fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?)
+}
+
 /// Members of gzip that layers are made of.
-pub(crate) struct Content {
+struct Content {
     members: Vec<Vec<u8>>,
 }
 
 impl Content {
     /// Reads and compresses what this machine has.
-    pub(crate) fn of_this_machine() -> Result<Self> {
+    fn of_this_machine() -> Result<Self> {
         let (mut pieces, mut piece, mut size) = (Vec::new(), Vec::new(), 0);
         let mut folders = vec![PathBuf::from("/usr")];
         while let Some(folder) = folders.pop() {
@@ -80,7 +88,7 @@ impl Content {
             pieces.len() > 16,
             "there is too little below /usr to make layers of"
         );
-        let members = workers::each(&pieces, 2, |piece| Ok::<_, anyhow::Error>(gzip(piece)))?;
+        let members = workers::each(&pieces, 2, |piece| gzip(piece))?;
         Ok(Self { members })
     }
 
@@ -122,8 +130,9 @@ pub(crate) struct Archives {
 
 /// Writes archives of about `size` bytes into `folder`. Of every hundred layers the first `new` are others than those of
 /// `generation` 0.
-pub(crate) fn write(folder: &Path, content: &Content, size: u64, generation: u64) -> Result<u64> {
+pub(crate) fn write(folder: &Path, size: u64, generation: u64) -> Result<()> {
     fs::create_dir_all(folder)?;
+    let content = Content::of_this_machine()?;
     let mut archives = Archives {
         folder: folder.to_owned(),
         archive: None,
@@ -138,7 +147,7 @@ pub(crate) fn write(folder: &Path, content: &Content, size: u64, generation: u64
         let is_new = generation > 0 && new * 100 <= archives.bytes && layer_size < size / 100;
         new += if is_new { layer_size } else { 0 };
         let salt = if is_new { generation << 32 } else { 0 };
-        let own = gzip(format!("{number} {salt}").as_bytes());
+        let own = gzip(format!("{number} {salt}").as_bytes())?;
         let mut parts = content.layer(number + salt, layer_size);
         parts.insert(0, &own);
         layers.push(archives.blob(&parts)?);
@@ -148,8 +157,7 @@ pub(crate) fn write(folder: &Path, content: &Content, size: u64, generation: u64
         number += 1;
     }
     archives.links()?;
-    archives.end()?;
-    Ok(archives.bytes)
+    archives.end()
 }
 
 impl Archives {

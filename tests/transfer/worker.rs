@@ -46,6 +46,12 @@ pub(crate) enum Work {
     },
     /// The newest bundle of a store -> archives in a folder, verified
     Fetch { store: StoreLocation, into: PathBuf },
+    /// Archives of about so many bytes in a folder; of another generation than 0, one byte in a hundred is new
+    Data {
+        folder: PathBuf,
+        size: u64,
+        generation: u64,
+    },
     /// A manifest of 100,000 chunks and an inventory of 200,000 links: made, signed, verified, planned
     Manifest,
     /// An S3 server, until its input ends; a line asks for the number of requests
@@ -82,6 +88,11 @@ impl Work {
         match self {
             Self::Ship { archives, store } => ship_all(&archives, &*open(&store)?),
             Self::Fetch { store, into } => fetch_all(&*open(&store)?, &into),
+            Self::Data {
+                folder,
+                size,
+                generation,
+            } => crate::data::write(&folder, size, generation),
             Self::Manifest => manifest_alone(),
             Self::Serve => crate::server::serve(),
             Self::Delay { port, milliseconds } => crate::server::delay(port, milliseconds),
