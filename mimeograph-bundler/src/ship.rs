@@ -15,7 +15,7 @@ use mimeograph_manifest::archive::{ArchiveError, Headers, data_ranges};
 use mimeograph_manifest::chunk::{self, Chunk, Encoding};
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Fault};
-use mimeograph_manifest::io::archives::Digests;
+use mimeograph_manifest::io::archives::{Digests, Window};
 use mimeograph_manifest::io::disk::{Action, id_of};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::store::{Put, Shelve, StoreError};
@@ -190,7 +190,7 @@ fn cut(
     };
     let size = file.metadata().map_err(read)?.len();
     let entries = if outgoing.role == Role::Archive {
-        Headers::new(outgoing.name.as_str(), generation, io::BufReader::new(file))
+        Headers::new(outgoing.name.as_str(), generation, Window::new(file))
             .and_then(data_ranges)
             .map_err(ShipError::Archive)?
     } else {

@@ -71,7 +71,7 @@ struct Piece<'a> {
     offset: u64,
 }
 
-/// Puts files together below `folder`, under their names.
+/// Puts files together below `folder`, under their names. They are not made to last: what a crash leaves is hashed again.
 pub fn fetch(
     store: &dyn Fetch,
     files: &[&manifest::File],
@@ -82,12 +82,7 @@ pub fn fetch(
     for file in files {
         targets.push(target(&folder.join(file.name.as_str()), file.size)?);
     }
-    work(store, &pieces(files), &targets, pace)?;
-    for (file, target) in files.iter().zip(&targets) {
-        let path = folder.join(file.name.as_str());
-        disk::sync(&target.file, &path).map_err(|source| StagingError::Write { path, source })?;
-    }
-    Ok(())
+    work(store, &pieces(files), &targets, pace)
 }
 
 fn pieces<'a>(files: &[&'a manifest::File]) -> Vec<Piece<'a>> {

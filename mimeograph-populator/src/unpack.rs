@@ -163,9 +163,13 @@ pub fn unpack(
     Ok(manifest)
 }
 
+/// The digest of a file, which is made to last.
 fn digest(path: &Path) -> Result<mimeograph_manifest::digest::Digest, Failure> {
     let mut hasher = Hasher::default();
-    let copied = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hasher));
+    let copied = File::open(path).and_then(|mut file| {
+        io::copy(&mut file, &mut hasher)?;
+        disk::sync(&file, path)
+    });
     copied.map_err(|source| DiskError::new(Action::Read, path, source))?;
     Ok(hasher.finish())
 }

@@ -160,7 +160,9 @@ impl Bench {
             .filter(|peer| *peer != Peer::Rclone || !is_s3s_fs)
             .collect();
         for round in 0..=self.options.rounds {
-            for peer in peers.iter().copied() {
+            // Each begins in turn: who comes after whom makes a difference.
+            let (before, after) = peers.split_at(round % peers.len());
+            for peer in after.iter().chain(before).copied() {
                 let prefix = format!("{}-{round}", peer.name().replace([' ', ','], "-"));
                 let (work, into) = (self.path("work"), self.path("into"));
                 let up = peer.up(server.place(), &self.archives, &prefix, &work)?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Read, Seek, SeekFrom, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
@@ -76,7 +76,7 @@ pub fn read(
     let headers = names
         .iter()
         .zip(&files)
-        .map(|(name, file)| Headers::new(name, generation, file));
+        .map(|(name, file)| Headers::new(name, generation, Window::new(file)));
     let survey = survey(headers, &mut |bytes| (reading.progress)(bytes))?;
     let hashed = workers::each(survey.unread(), reading.parallel, |unread| {
         let Place { archive, data } = &unread.place;
@@ -108,10 +108,71 @@ pub fn read(
     Ok((contents, digests))
 }
 
-fn failed(archive: &str, source: std::io::Error) -> ArchiveError {
+fn failed(archive: &str, source: io::Error) -> ArchiveError {
     ArchiveError::Read {
         archive: archive.to_owned(),
         source,
+    }
+}
+
+/// Reads a file here and there through a window: headers and links lie side by side by the thousand.
+#[derive(Debug)]
+pub struct Window<'a> {
+    file: &'a File,
+    at: u64,
+    /// Where in the file the window begins.
+    begins: u64,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Window<'a> {
+    /// Nothing is read yet.
+    pub fn new(file: &'a File) -> Self {
+        Self {
+            file,
+            at: 0,
+            begins: 0,
+            bytes: Vec::new(),
+        }
+    }
+}
+
+impl Read for Window<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        const SIZE: usize = 64 << 10;
+        if into.len() >= SIZE {
+            let count = self.file.read_at(into, self.at)?;
+            self.at += count as u64;
+            return Ok(count);
+        }
+        let offset = self.at.checked_sub(self.begins);
+        let offset = offset.and_then(|offset| usize::try_from(offset).ok());
+        let mut offset = offset.unwrap_or(usize::MAX);
+        if offset >= self.bytes.len() {
+            // Where reading fails, nothing is left in the window.
+            let mut bytes = std::mem::take(&mut self.bytes);
+            bytes.resize(SIZE, 0);
+            let count = self.file.read_at(&mut bytes, self.at)?;
+            bytes.truncate(count);
+            (self.bytes, self.begins, offset) = (bytes, self.at, 0);
+        }
+        let bytes = &self.bytes[offset..];
+        let count = into.len().min(bytes.len());
+        into[..count].copy_from_slice(&bytes[..count]);
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Window<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = target.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
     }
 }
 
@@ -122,7 +183,7 @@ struct Hashed {
     pieces: Vec<(Range<u64>, Digest)>,
 }
 
-fn hash(file: &File, data: &Range<u64>, chunk_size: u64) -> std::io::Result<Hashed> {
+fn hash(file: &File, data: &Range<u64>, chunk_size: u64) -> io::Result<Hashed> {
     const STEP: u64 = 128 << 10;
     let mut buffer = vec![0; usize::try_from(STEP).unwrap_or_default()];
     let is_cut = data.end - data.start > chunk_size;
@@ -154,4 +215,36 @@ fn hash(file: &File, data: &Range<u64>, chunk_size: u64) -> std::io::Result<Hash
         whole: whole.finish(),
         pieces,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_reads_what_a_file_reads() {
+        let bytes: Vec<u8> = (0..200_000_u32)
+            .map(|n| n.to_le_bytes()[n as usize % 3])
+            .collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        let mut window = Window::new(&file);
+        let stretches = [
+            (0, 512),
+            (512, 71),
+            (100, 600),
+            (65_000, 2_000),
+            (150_000, 90_000),
+            (3, 9),
+        ];
+        for (at, count) in stretches {
+            assert_eq!(window.seek(SeekFrom::Start(at as u64)).unwrap(), at as u64);
+            let mut read = Vec::new();
+            let taken = Read::by_ref(&mut window).take(count as u64);
+            { taken }.read_to_end(&mut read).unwrap();
+            assert_eq!(read, bytes[at..bytes.len().min(at + count)], "{at}");
+        }
+        assert_eq!(window.seek(SeekFrom::End(0)).unwrap(), 200_000);
+        assert_eq!(window.read(&mut [0; 9]).unwrap(), 0);
+    }
 }

@@ -140,7 +140,7 @@ mod tests {
             error.to_string(),
             format!("`{}` is longer than 4 bytes", path.display())
         );
-        assert_eq!(error.id(), ErrorId::Io);
+        assert_eq!(error.id(), ErrorId::StateDamaged);
     }
 
     #[test]

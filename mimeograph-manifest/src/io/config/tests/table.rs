@@ -22,7 +22,7 @@ pub(super) const SHAPE: &[(&str, &str, &str)] = &[
     (
         "transfer:\n  speed: 9",
         "5:3: there is no field `transfer.speed`",
-        "there are: parallel, chunkSize",
+        "there are: parallel, chunkSize, bandwidth",
     ),
     (
         "bundle: { allow: true }",
@@ -148,6 +148,16 @@ pub(super) const VALUES: &[(&str, &str, &str)] = &[
         "transfer: {chunkSize: 1048576}",
         "4:12: `transfer.chunkSize` is `1048576`, which has no unit",
         SIZE,
+    ),
+    (
+        "transfer: {bandwidth: 200MiB}",
+        "4:12: `transfer.bandwidth` is `200MiB`, which is not a rate",
+        "write a rate from `64KiB/s` on, with the unit KiB/s, MiB/s or GiB/s",
+    ),
+    (
+        "transfer: {bandwidth: 1B/s}",
+        "4:12: `transfer.bandwidth` is `1B/s`, which is out of bounds",
+        "write a rate from `64KiB/s` on, with the unit KiB/s, MiB/s or GiB/s",
     ),
     (
         "transfer:\n  parallel: many",
