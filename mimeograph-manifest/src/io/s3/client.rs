@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_s3::config::{
     Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
 };
@@ -117,6 +117,9 @@ pub(super) async fn connect(
     let retries = RetryConfig::standard()
         .with_max_attempts(patience.attempts)
         .with_initial_backoff(patience.backoff);
+    // Attempts are bounded as it is. The SDK's own quota for all requests together is used up by a few seconds
+    // without an answer to eight of them, and then nothing is tried again.
+    let quota = RetryPartition::custom("mimeograph").token_bucket(TokenBucket::unlimited());
     let region = place.region.clone().unwrap_or_default();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client(place)?)
@@ -128,6 +131,7 @@ pub(super) async fn connect(
     }
     let shared = loader.load().await;
     let mut config = aws_sdk_s3::config::Builder::from(&shared)
+        .retry_partition(quota.build())
         .force_path_style(place.force_path_style.unwrap_or(false))
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
