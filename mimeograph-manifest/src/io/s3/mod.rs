@@ -9,6 +9,7 @@ mod ask;
 mod client;
 mod discard;
 mod failure;
+mod watch;
 mod write;
 
 use std::sync::OnceLock;
