@@ -20,6 +20,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::renew::Renewal;
 use super::watch;
 use crate::io::location::S3Location;
 use crate::io::store::StoreError;
@@ -130,6 +131,7 @@ pub(super) async fn connect(
         .upload_enabled(false)
         .grace_period(patience.stalled)
         .build();
+    let renewal = Renewal::default();
     let region = place.region.clone().unwrap_or_default();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(watch::over(http_client(place)?, patience))
@@ -143,6 +145,8 @@ pub(super) async fn connect(
     let mut config = aws_sdk_s3::config::Builder::from(&shared)
         .retry_partition(quota.build())
         .stalled_stream_protection(stalls)
+        .identity_cache(renewal.clone())
+        .retry_classifier(renewal)
         .force_path_style(place.force_path_style.unwrap_or(false))
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);

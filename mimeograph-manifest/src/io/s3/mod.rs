@@ -9,6 +9,7 @@ mod ask;
 mod client;
 mod discard;
 mod failure;
+mod renew;
 mod watch;
 mod write;
 
