@@ -103,10 +103,8 @@ fn everything(store: &S3Store, round: u64) {
 }
 
 /// Every request of everything meets with every fault once, in turn.
-fn overcomes_all(quirk: Quirk, honours: bool) {
-    let server = S3Server::start_with(quirk);
-    let proxy = Faults::before(&server.endpoint);
-    let probe = through(&proxy, &server, patience());
+fn overcomes_all(proxy: &Faults, open: &dyn Fn() -> S3Store, honours: bool) {
+    let probe = open();
     assert_eq!(probe.refuses_overwrite().unwrap(), honours);
     everything(&probe, 0);
     let requests = proxy.asked().len();
@@ -120,7 +118,7 @@ fn overcomes_all(quirk: Quirk, honours: bool) {
                 count += 1;
                 (count % 2 == odd).then(|| fault.clone())
             });
-            let store = through(&proxy, &server, patience());
+            let store = open();
             assert_eq!(store.refuses_overwrite().unwrap(), honours);
             everything(&store, round * 2 + odd);
         }
@@ -130,12 +128,30 @@ fn overcomes_all(quirk: Quirk, honours: bool) {
 
 #[test]
 fn what_passes_by_itself_is_overcome_at_every_request() {
-    overcomes_all(Quirk::None, true);
+    let (server, proxy, _) = unhealthy();
+    overcomes_all(&proxy, &|| through(&proxy, &server, patience()), true);
 }
 
 #[test]
 fn what_passes_by_itself_is_overcome_where_the_condition_is_ignored() {
-    overcomes_all(Quirk::IgnoresConditions, false);
+    let server = S3Server::start_with(Quirk::IgnoresConditions);
+    let proxy = Faults::before(&server.endpoint);
+    overcomes_all(&proxy, &|| through(&proxy, &server, patience()), false);
+}
+
+#[cfg(feature = "real-servers")]
+#[test]
+fn what_passes_by_itself_is_overcome_before_a_real_server() {
+    use mimeograph_tests::servers::Weed;
+
+    let weed = Weed::start();
+    let proxy = Faults::before(&weed.endpoint);
+    let place = S3Location {
+        endpoint: Some(proxy.endpoint.clone()),
+        ..weed.location("faults")
+    };
+    let open = || S3Store::open_as(&place, Weed::login(), patience()).unwrap();
+    overcomes_all(&proxy, &open, true);
 }
 
 #[test]
@@ -263,11 +279,16 @@ fn a_body_that_stalls_on_its_way_back_is_read_again() {
 
 #[test]
 fn a_body_that_is_slow_and_gets_on_is_not_cut_off() {
-    let (server, proxy, store) = unhealthy();
+    let (server, proxy, _) = unhealthy();
+    let patience = Patience {
+        stalled: Duration::from_millis(1500),
+        ..patience()
+    };
+    let store = through(&proxy, &server, patience);
     store.refuses_overwrite().unwrap();
     let body = noise(1, LARGE);
     // Longer in all than a stall may last.
-    proxy.strike_next([Fault::Slow(Duration::from_secs(2))], Asked::is_chunk);
+    proxy.strike_next([Fault::Slow(Duration::from_secs(3))], Asked::is_chunk);
     proxy.asked();
     let chunk = put_chunk(&store, &body);
     assert_eq!(proxy.asked().len(), 1);
