@@ -180,7 +180,7 @@ impl Run<'_> {
             self.finish_sealed(journal)?;
         }
         let published = self.published()?;
-        let mut journal = match published.adopt(journal, self.absence())? {
+        let mut journal = match published.adopt(self.store, journal, self.absence())? {
             Some(journal) => journal,
             None => self.begin()?,
         };

@@ -73,7 +73,7 @@ pub fn check(config: &Config, location: Result<StoreLocation, Failure>) -> Check
 fn stream(config: &Config, store: &dyn Fetch) -> Result<(String, ()), Failure> {
     let journal = Journal::read(&config.artefacts.metadata_dir)?;
     let ours = keys::own(config)?;
-    let adopted = Published::read(store, &ours)?.adopt(journal, config.upkeep)?;
+    let adopted = Published::read(store, &ours)?.adopt(store, journal, config.upkeep)?;
     let says = match adopted {
         None => "none yet: the next run begins one".to_owned(),
         Some(journal) => format!(

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
+use mimeograph_manifest::form::Document as _;
 use mimeograph_manifest::io::config::Upkeep;
 use mimeograph_manifest::io::dir::DirStore;
 use mimeograph_manifest::io::listing::{self, Listing, Lists};
 use mimeograph_manifest::io::store::Fetch;
+use mimeograph_manifest::layout::Key;
 use mimeograph_manifest::manifest::{Kind, Link, Manifest};
 use mimeograph_manifest::name::{Sequence, StreamId};
 use mimeograph_manifest::pruned::{self, Dropped};
@@ -53,6 +55,11 @@ pub enum HeadError {
     /// Our own newest bundle is not there.
     #[error("bundle {0}, which we published, is not in the store")]
     Lost(Sequence),
+    /// Our own newest bundle is there, and no list shows it.
+    #[error(
+        "bundle {0}, which we published, is in the store, but the store's list does not show it"
+    )]
+    Unlisted(Sequence),
     /// Nothing can be built on what was named.
     #[error("bundle {0} is not in the store, or has no content")]
     NoContent(Sequence),
@@ -72,6 +79,7 @@ impl Fault for HeadError {
             Self::Foreign { .. } | Self::OtherStream { .. } | Self::Lost(_) | Self::NotSaid => {
                 ErrorId::StateLost
             }
+            Self::Unlisted(_) => ErrorId::StoreUnreachable,
             Self::NoContent(_) | Self::NotWhole(_) => ErrorId::InputMissing,
             Self::Fork(_) => ErrorId::Fork,
         }
@@ -93,6 +101,7 @@ impl Fault for HeadError {
                     "point the configuration at the store that holds it, or restore it there. Where a transport takes away \
                      what it has carried, set `store.drained: true`; where the store is a new one for good, `run --full --resend`"
                 }
+                Self::Unlisted(_) => "run it again later: this store's lists lag behind what was written",
                 Self::NoContent(_) => "name a full or delta bundle that `list` shows, or run with `--full`",
                 Self::NotWhole(_) => "name an earlier one, or run with `--full`",
                 Self::Fork(_) => "two bundlers have written to one stream: stop one of them, and compare `list` on both",
@@ -235,9 +244,22 @@ impl Published {
     /// refused, unless it is emptied by a transport.
     pub fn adopt(
         &self,
+        store: &dyn Fetch,
         journal: Option<Journal>,
         upkeep: Upkeep,
-    ) -> Result<Option<Journal>, HeadError> {
+    ) -> Result<Option<Journal>, Failure> {
+        match self.fit(journal, upkeep) {
+            // What is written can be read at once; a list may lag behind.
+            Err(HeadError::Lost(sequence))
+                if store.get(&Key::Manifest(sequence), Manifest::SIZE, &mut Vec::new())? =>
+            {
+                Err(HeadError::Unlisted(sequence).into())
+            }
+            fitted => Ok(fitted?),
+        }
+    }
+
+    fn fit(&self, journal: Option<Journal>, upkeep: Upkeep) -> Result<Option<Journal>, HeadError> {
         let lost = |ours: Link| match upkeep {
             Upkeep::Kept => Err(HeadError::Lost(ours.sequence)),
             Upkeep::Drained => Ok(()),

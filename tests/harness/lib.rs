@@ -1,5 +1,6 @@
 //! The harness: what the tests of the whole way stand on.
 
+pub mod faults;
 pub mod gap;
 pub mod registry;
 pub mod s3;

@@ -10,6 +10,7 @@ mod apart;
 mod behaviours;
 mod directory;
 mod environment;
+mod faults;
 mod ground;
 mod https;
 mod quirks;

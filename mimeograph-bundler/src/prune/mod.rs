@@ -221,7 +221,7 @@ impl Retention<'_> {
             bundles: stream.alive().cloned().collect(),
             dropped: Dropped::default(),
         };
-        published.adopt(journal, config.upkeep)?;
+        published.adopt(self.store, journal, config.upkeep)?;
         let head = published.head().map(|head| head.created);
         Ok(seal::check_clock(clock::now(), head, self.store.clock()?)?)
     }

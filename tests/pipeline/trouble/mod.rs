@@ -3,6 +3,7 @@
 
 mod catching_up;
 mod copies;
+mod faults;
 mod generations;
 mod origin;
 mod outcomes;

@@ -1,10 +1,12 @@
 //! Interceptors: what a request is told on its way out, and what is read off its answer.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_runtime::auth::PayloadSigningOverride;
 use aws_sdk_s3::config::interceptors::{
-    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+    AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextRef,
+    BeforeTransmitInterceptorContextMut,
 };
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
@@ -61,6 +63,34 @@ impl Intercept for Date {
             let seen = Timestamp::from_unix(date.secs());
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         }
+        Ok(())
+    }
+}
+
+/// Whether the last list came to its end. The SDK takes one that breaks off for a shorter list.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Whole(Arc<AtomicBool>);
+
+impl Whole {
+    pub(super) fn seen(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Intercept for Whole {
+    fn name(&self) -> &'static str {
+        "Whole"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response().body().bytes().unwrap_or_default();
+        let is_whole = body.trim_ascii_end().ends_with(b"ListBucketResult>");
+        self.0.store(is_whole, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -9,9 +9,10 @@ use std::time::Duration;
 use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_s3::config::{
     Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
+    StalledStreamProtectionConfig,
 };
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::{Builder, ConnectorBuilder, tls};
@@ -19,6 +20,8 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::renew::Renewal;
+use super::watch;
 use crate::io::location::S3Location;
 use crate::io::store::StoreError;
 
@@ -60,6 +63,8 @@ pub struct Patience {
     pub backoff: Duration,
     /// For a connection.
     pub connect: Duration,
+    /// For a body to get on, either way.
+    pub stalled: Duration,
     /// For the beginning of an answer, and for a body to be taken at 32 KiB/s at least.
     pub answer: Duration,
 }
@@ -71,6 +76,7 @@ impl Default for Patience {
             attempts: 8,
             backoff: Duration::from_secs(1),
             connect: Duration::from_secs(10),
+            stalled: Duration::from_secs(20),
             answer: Duration::from_mins(1),
         }
     }
@@ -99,7 +105,7 @@ impl Patience {
         doubled.mul_f64(0.5 + jitter / 2.0)
     }
 
-    /// Time for one attempt with a body of that size. A stalled one is cut off long before by the SDK.
+    /// Time for one attempt with a body of that size. A stalled one is cut off long before.
     pub(super) fn timeouts(&self, body: usize) -> TimeoutConfig {
         let body = Duration::from_secs(body as u64 / (32 << 10));
         TimeoutConfig::builder()
@@ -117,9 +123,18 @@ pub(super) async fn connect(
     let retries = RetryConfig::standard()
         .with_max_attempts(patience.attempts)
         .with_initial_backoff(patience.backoff);
+    // Attempts are bounded as it is. The SDK's own quota for all requests together is used up by a few seconds
+    // without an answer to eight of them, and then nothing is tried again.
+    let quota = RetryPartition::custom("mimeograph").token_bucket(TokenBucket::unlimited());
+    // It takes a body that lies in memory for sent as soon as it begins; `watch` sees to those.
+    let stalls = StalledStreamProtectionConfig::enabled()
+        .upload_enabled(false)
+        .grace_period(patience.stalled)
+        .build();
+    let renewal = Renewal::default();
     let region = place.region.clone().unwrap_or_default();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client(place)?)
+        .http_client(watch::over(http_client(place)?, patience))
         .region(Region::new(region))
         .retry_config(retries)
         .timeout_config(patience.timeouts(0));
@@ -128,6 +143,10 @@ pub(super) async fn connect(
     }
     let shared = loader.load().await;
     let mut config = aws_sdk_s3::config::Builder::from(&shared)
+        .retry_partition(quota.build())
+        .stalled_stream_protection(stalls)
+        .identity_cache(renewal.clone())
+        .retry_classifier(renewal)
         .force_path_style(place.force_path_style.unwrap_or(false))
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);

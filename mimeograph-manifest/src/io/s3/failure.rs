@@ -91,7 +91,10 @@ impl Trouble<'_> {
                 operation: self.operation,
                 source: answer.into(),
             },
-            (_, 401 | 403) => self.forbidden(answer.into()),
+            // AWS tells of these with 400.
+            ("ExpiredToken" | "TokenRefreshRequired" | "InvalidToken", _) | (_, 401 | 403) => {
+                self.forbidden(answer.into())
+            }
             (_, 404) => self.missing(answer.into()),
             // The bytes were damaged or cut off on their way.
             (

@@ -9,6 +9,8 @@ mod ask;
 mod client;
 mod discard;
 mod failure;
+mod renew;
+mod watch;
 mod write;
 
 use std::sync::OnceLock;
@@ -16,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use tokio::runtime::Runtime;
 
 pub use self::client::{Login, Patience};
@@ -93,11 +96,7 @@ impl S3Store {
         let mut count = 0;
         let mut token: Option<String> = None;
         loop {
-            let page = self.client.list_objects_v2().bucket(&self.place.bucket);
-            let page = page
-                .prefix(self.name(prefix))
-                .set_continuation_token(token.clone());
-            let page = page.send().await.map_err(|error| failed().sdk(error))?;
+            let page = self.list_page(prefix, token.as_ref()).await?;
             for object in page.contents() {
                 let Some(name) = object.key().and_then(|key| key.strip_prefix(&base)) else {
                     continue;
@@ -130,6 +129,35 @@ impl S3Store {
                 return Err(failed().answer("its list breaks off without saying where to go on"));
             }
             token = next;
+        }
+    }
+
+    /// One page, again where it breaks off.
+    async fn list_page(
+        &self,
+        prefix: &str,
+        token: Option<&String>,
+    ) -> Result<ListObjectsV2Output, StoreError> {
+        let failed = || self.trouble(format!("list `{prefix}`"));
+        let mut attempt = 1;
+        loop {
+            let whole = ask::Whole::default();
+            let page = self.client.list_objects_v2().bucket(&self.place.bucket);
+            let page = page
+                .prefix(self.name(prefix))
+                .set_continuation_token(token.cloned());
+            let is_last = attempt >= self.patience.attempts;
+            match page.customize().interceptor(whole.clone()).send().await {
+                Ok(page) if whole.seen() => return Ok(page),
+                Ok(_) if is_last => return Err(failed().answer("its list breaks off")),
+                Err(error) if is_last || status(&error) != Some(200) => {
+                    return Err(failed().sdk(error));
+                }
+                Ok(_) | Err(_) => {}
+            }
+            tracing::debug!(prefix, attempt, "the list broke off; asking for it again");
+            self.pause(attempt).await;
+            attempt += 1;
         }
     }
 

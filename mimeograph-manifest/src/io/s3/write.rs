@@ -262,7 +262,8 @@ impl S3Store {
                     _ => {} // none, or one of parts
                 },
                 Err(error) if is_absent(&error) => return Ok(There::Nothing),
-                Err(error) if is_refused(&error) => {}
+                // An answer to a HEAD has no code: the GET is told why.
+                Err(error) if is_refused(&error) || status(&error) == Some(403) => {}
                 Err(error) => return Err(self.trouble(format!("look at `{key}`")).sdk(error)),
             }
         }
