@@ -134,7 +134,7 @@ fn ship_all(folder: &Path, store: &dyn Shelve) -> Result<()> {
     let mut files = vec![
         write(
             "imageset-config.yaml",
-            b"kind: ImageSetConfiguration\n",
+            b"kind: ImageSetConfiguration\napiVersion: mirror.openshift.io/v2alpha1\nmirror: {}\n",
             Role::Imageset,
         )?,
         write(inventory::FILE_NAME, &inventory, Role::Inventory)?,
