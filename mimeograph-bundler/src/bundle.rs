@@ -7,7 +7,7 @@ use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::inventory;
 use mimeograph_manifest::io::archives::Digests;
-use mimeograph_manifest::io::config::{Bandwidth, Config, OcMirrorVersion, Upkeep};
+use mimeograph_manifest::io::config::{Config, OcMirrorVersion, Upkeep};
 use mimeograph_manifest::io::console::{Front, Progress};
 use mimeograph_manifest::io::imageset::{self, ImageSetFile};
 use mimeograph_manifest::io::interrupt::Interrupt;
@@ -15,7 +15,6 @@ use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::oc_mirror::environment;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::store::Shelve;
-use mimeograph_manifest::io::throttle::Throttle;
 use mimeograph_manifest::io::{clock, keys, random, release_keys};
 use mimeograph_manifest::key::SigningKey;
 use mimeograph_manifest::manifest::{Generation, Link, Manifest, Role};
@@ -425,7 +424,7 @@ impl Run<'_> {
             parallel: transfer.parallel.count(),
             chunk_size: transfer.chunk_size.bytes(),
             digests,
-            throttle: &Throttle::new(transfer.bandwidth.map(Bandwidth::bytes)),
+            throttle: &transfer.throttle(),
             interrupt: self.request.interrupt,
         };
         let shipped = ship(files, generation, self.store, held, pace, &|bytes| {

@@ -275,7 +275,9 @@ impl Line<'_> {
         // A store that checks what it is sent finds out if the bytes have changed since.
         let known = piece.digest.filter(|_| self.store.checks_bodies());
         let digest = known.unwrap_or_else(|| Digest::of(&raw));
-        if let Some(chunk) = self.held.find(self.store, &digest).map_err(failed)? {
+        if piece.digest != Some(digest)
+            && let Some(chunk) = self.held.find(self.store, &digest).map_err(failed)?
+        {
             return Ok(chunk);
         }
         let packed = chunk::compress(&raw).map_err(read)?;

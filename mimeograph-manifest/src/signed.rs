@@ -83,6 +83,15 @@ impl<T> Verified<T> {
     }
 }
 
+impl<T: Document> Verified<T> {
+    /// The same bytes and signatures, with one more where one is given, to be held against other keys.
+    pub fn again(&self, more: Option<FoundSignature>) -> Signed<T> {
+        let mut signatures = self.signatures.clone();
+        signatures.extend(more);
+        Signed::new(self.value.number(), self.payload.clone(), signatures)
+    }
+}
+
 impl Verified<Manifest> {
     /// The bundle by number and digest, as others name it.
     pub fn link(&self) -> Link {

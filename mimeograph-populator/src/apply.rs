@@ -4,14 +4,13 @@ use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::inventory::Inventory;
-use mimeograph_manifest::io::config::{Bandwidth, Config, Parallel, Versions};
+use mimeograph_manifest::io::config::{Config, Versions};
 use mimeograph_manifest::io::console::{Front, OcMirrorRun, Progress};
 use mimeograph_manifest::io::disk;
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::oc_mirror::environment;
 use mimeograph_manifest::io::oc_mirror::probe::OcMirror;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::io::throttle::Throttle;
 use mimeograph_manifest::manifest::{Manifest, Role};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::release::ReleaseKeys;
@@ -246,9 +245,10 @@ impl Applier<'_> {
     fn fetch(&self, preview: Previewed, purpose: Purpose) -> Result<VerifiedBundle, Failure> {
         let total = staged(preview.manifest()).map(|file| file.size).sum();
         let progress = Progress::begin("fetching", total);
+        let transfer = &self.config.transfer;
         let pace = Pace {
-            parallel: parallel(self.config),
-            throttle: &throttle(self.config),
+            parallel: transfer.parallel.count(),
+            throttle: &transfer.throttle(),
             interrupt: self.interrupt,
             progress: &|bytes| progress.add(bytes),
         };
@@ -307,19 +307,6 @@ impl Applied {
             resources: loaded.resources.clone(),
             kept_apart: loaded.kept_apart.clone(),
         }
-    }
-}
-
-/// `transfer.bandwidth`
-pub(crate) fn throttle(config: &Config) -> Throttle {
-    Throttle::new(config.transfer.bandwidth.map(Bandwidth::bytes))
-}
-
-/// Chunks on their way at once.
-pub(crate) fn parallel(config: &Config) -> usize {
-    match config.transfer.parallel {
-        Parallel::Auto => 4,
-        Parallel::Fixed(count) => count.get(),
     }
 }
 

@@ -88,8 +88,7 @@ pub fn approve(
     let folder = config.trust.approvals_dir.as_ref();
     let folder = folder.ok_or(ApproveError::NoPlace)?;
     let metadata = &config.artefacts.metadata_dir;
-    let mut ledger = Ledger::read(metadata)?;
-    ledger.forget_heartbeats_of(trusted.revoked());
+    let ledger = Ledger::read_by(metadata, trusted)?;
     let here = Here {
         ledger: &ledger,
         metadata,

@@ -18,7 +18,6 @@ use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::adopt;
-use crate::apply::{parallel, throttle};
 use crate::approvals::Approved;
 use crate::approve;
 use crate::check::check;
@@ -304,8 +303,10 @@ pub fn main() -> ExitCode {
 /// What bundles are held against on this side.
 fn side(front: &Front, trusted: &TrustedKeys) -> Result<Side, Failure> {
     let config = front.config_if_any()?;
-    let mut ledger = state(config.as_ref())?;
-    ledger.forget_heartbeats_of(trusted.revoked());
+    let ledger = match &config {
+        Some(config) => Ledger::read_by(&config.artefacts.metadata_dir, trusted)?,
+        None => Ledger::default(),
+    };
     Ok(Side { config, ledger })
 }
 
@@ -318,19 +319,21 @@ fn unpack_one(
 ) -> Result<Report, Failure> {
     let store = store(front)?;
     let interrupt = interrupt::watch()?;
-    let config = front.config_if_any()?;
-    let parallel = config.as_ref().map_or(4, parallel);
-    let throttle = config.as_ref().map(throttle).unwrap_or_default();
+    let trusted = source.trusted(front)?;
+    let side = side(front, &trusted)?;
+    let config = side.config.as_ref();
+    let transfer = config
+        .map(|config| config.transfer.clone())
+        .unwrap_or_default();
     let request = Unpack {
         sequence,
         role: role.map(Into::into),
         to,
         interrupt: &interrupt,
-        parallel,
-        throttle: &throttle,
+        parallel: transfer.parallel.count(),
+        throttle: &transfer.throttle(),
     };
-    let trusted = source.trusted(front)?;
-    let manifest = unpack(&request, &*store, &trusted, &side(front, &trusted)?)?;
+    let manifest = unpack(&request, &*store, &trusted, &side)?;
     let needs = manifest
         .requires
         .map(|link| format!("; it needs bundle {}", link.sequence))

@@ -11,7 +11,7 @@ use mimeograph_manifest::io::clock;
 use mimeograph_manifest::io::config::{Config, EnclaveName, StateCopy};
 use mimeograph_manifest::manifest::{Kind, Link, Manifest};
 use mimeograph_manifest::name::{Sequence, StreamId};
-use mimeograph_manifest::signed::{Signed, Verified};
+use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::cache::Cache;
@@ -202,10 +202,8 @@ impl Ground<'_> {
         let heartbeat = copy.heartbeat.as_ref().map(|one| one.created);
         ledger.latest = ledger.latest.max(Some(content.created)).max(heartbeat);
         // A floor may have been signed by anyone who counted once; what is held to be applied must be good today.
-        let payload = content.payload().to_vec();
-        let again =
-            Signed::<Manifest>::new(content.sequence, payload, content.signatures().to_vec());
-        let is_there = again.verify(self.trusted).is_ok() && self.is_confirmed(copy)?;
+        let counts = content.again(None).verify(self.trusted).is_ok();
+        let is_there = counts && self.is_confirmed(copy)?;
         tracing::warn!(
             bundle = %content.sequence,
             "STATE LOST: bundle {} was applied here, as the second copy of the state says; the target {}",

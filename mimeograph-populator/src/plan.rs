@@ -57,8 +57,7 @@ pub(crate) fn plan(
     trusted: &TrustedKeys,
 ) -> Result<Report, Failure> {
     let metadata = &config.artefacts.metadata_dir;
-    let mut ledger = Ledger::read(metadata)?;
-    ledger.forget_heartbeats_of(trusted.revoked());
+    let ledger = Ledger::read_by(metadata, trusted)?;
     let listing = Listing::of(store)?;
     let from = ledger.mark().or(ledger.begins.map(|link| link.sequence));
     let opened = open(store, &listing, trusted, from, &ledger)?;

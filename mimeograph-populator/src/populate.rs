@@ -113,8 +113,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn run(&self) -> Result<Populated, Failure> {
-        let mut ledger = Ledger::read(&self.metadata)?;
-        ledger.forget_heartbeats_of(self.request.trusted.revoked());
+        let mut ledger = Ledger::read_by(&self.metadata, self.request.trusted)?;
         let opened = self.front().stage("open", || self.open(&ledger))?;
         self.settle(&opened, &mut ledger)?;
         let found = opened.manifests;

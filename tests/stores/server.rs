@@ -258,37 +258,10 @@ fn a_body_is_sent_plain_with_one_checksum_and_a_condition() {
     let [request] = seen.iter().filter(chunk).collect::<Vec<_>>()[..] else {
         panic!("one request for one chunk: {seen:?}");
     };
-    let header = |name: &str| {
-        request
-            .headers
-            .get(name)
-            .map(|value| value.to_str().unwrap())
-    };
     let Key::Chunk(digest) = key else {
         unreachable!()
     };
     assert_eq!(request.method, "PUT");
-    assert_eq!(header("if-none-match"), Some("*"));
-    assert_eq!(header("content-length"), Some("3145728"));
-    for name in [
-        "content-encoding",
-        "expect",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "x-amz-decoded-content-length",
-        "x-amz-trailer",
-    ] {
-        assert_eq!(header(name), None, "{name}");
-    }
-    assert_eq!(
-        header("x-amz-content-sha256"),
-        Some(digest.to_string().as_str())
-    );
-    let checksums: Vec<_> = request
-        .headers
-        .keys()
-        .filter(|name| name.as_str().contains("checksum"))
-        .collect();
-    assert_eq!(checksums, ["x-amz-checksum-sha256"]);
+    assert_eq!(request.header("if-none-match"), Some("*"));
+    request.assert_plain(3 << 20, &digest);
 }

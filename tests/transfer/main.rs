@@ -21,7 +21,7 @@ use mimeograph_tests::gap::Programs;
 
 use crate::measure::{Figures, Median, measure};
 use crate::peers::Peer;
-use crate::server::{Far, Server};
+use crate::server::{Far, Place, Server};
 use crate::worker::Work;
 
 /// Compares the transfer with others, side by side.
@@ -163,24 +163,8 @@ impl Bench {
             // Each begins in turn: who comes after whom makes a difference.
             let (before, after) = peers.split_at(round % peers.len());
             for peer in after.iter().chain(before).copied() {
-                let prefix = format!("{}-{round}", peer.name().replace([' ', ','], "-"));
-                let (work, into) = (self.path("work"), self.path("into"));
-                let up = peer.up(server.place(), &self.archives, &prefix, &work)?;
-                let up = with_server(&mut server, up)?;
-                remove(&work)?;
-                fs::create_dir_all(&into)?;
-                let down = peer.down(server.place(), &prefix, &into, &work)?;
-                let down = with_server(&mut server, down)?;
-                // The first is no measurement: memory, caches and connections are touched. What came is looked at.
-                if round == 0 {
-                    same(&self.archives, &into)?;
-                } else {
-                    rounds.entry(("up", peer)).or_default().push(up);
-                    rounds.entry(("down", peer)).or_default().push(down);
-                }
-                remove(&work)?;
-                remove(&into)?;
-                server.forget(&prefix)?;
+                let place = server.place().clone();
+                self.there_and_back(&mut server, &place, peer, round, &mut rounds)?;
             }
         }
         self.show(server.name(), &rounds);
@@ -229,6 +213,33 @@ impl Bench {
         let peak = ours("up").peak.max(ours("down").peak);
         self.must(&format!("{name}: peak memory"), in_mib(peak), 192.0, " MiB");
         Ok(())
+    }
+
+    /// Measures both directions of one, to a server by way of a place.
+    fn there_and_back(
+        &self,
+        server: &mut Server,
+        place: &Place,
+        peer: Peer,
+        round: usize,
+        rounds: &mut Rounds,
+    ) -> Result<()> {
+        let prefix = format!("{}-{round}", peer.name().replace([' ', ','], "-"));
+        let (work, into) = (self.path("work"), self.path("into"));
+        let up = with_server(server, peer.up(place, &self.archives, &prefix, &work)?)?;
+        remove(&work)?;
+        fs::create_dir_all(&into)?;
+        let down = with_server(server, peer.down(place, &prefix, &into, &work)?)?;
+        // The first is no measurement: memory, caches and connections are touched. What came is looked at.
+        if round == 0 {
+            same(&self.archives, &into)?;
+        } else {
+            rounds.entry(("up", peer)).or_default().push(up);
+            rounds.entry(("down", peer)).or_default().push(down);
+        }
+        remove(&work)?;
+        remove(&into)?;
+        server.forget(&prefix)
     }
 
     fn show(&self, name: &str, rounds: &Rounds) {
@@ -409,19 +420,7 @@ impl Bench {
         let mut rounds = Rounds::new();
         for round in 0..=self.options.rounds {
             for peer in [Peer::Mimeograph, Peer::S5cmd] {
-                let prefix = format!("{}-{round}", peer.name().replace(' ', "-"));
-                let (work, into) = (self.path("work"), self.path("into"));
-                fs::create_dir_all(&into)?;
-                let up = peer.up(&far.place, &self.archives, &prefix, &work)?;
-                let up = with_server(&mut server, up)?;
-                let down = peer.down(&far.place, &prefix, &into, &work)?;
-                let down = with_server(&mut server, down)?;
-                if round > 0 {
-                    rounds.entry(("up", peer)).or_default().push(up);
-                    rounds.entry(("down", peer)).or_default().push(down);
-                }
-                remove(&into)?;
-                server.forget(&prefix)?;
+                self.there_and_back(&mut server, &far.place, peer, round, &mut rounds)?;
             }
         }
         self.show("10 ms away, 1 % lost", &rounds);

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::server::Place;
+use crate::text;
 
 /// Whose transfer it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,10 +99,6 @@ impl Peer {
     }
 }
 
-fn text(path: &Path) -> String {
-    path.display().to_string()
-}
-
 impl Place {
     fn with_login(&self, mut command: Command) -> Command {
         command
@@ -116,10 +113,8 @@ impl Place {
     }
 
     fn ours(&self, arguments: &[&str]) -> Result<Command> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command
-            .args(arguments)
-            .env("AWS_ENDPOINT_URL_S3", &self.endpoint);
+        let mut command = crate::ours(arguments)?;
+        command.env("AWS_ENDPOINT_URL_S3", &self.endpoint);
         Ok(self.with_login(command))
     }
 
@@ -152,8 +147,6 @@ impl Place {
     }
 
     fn shell(&self, script: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new("sh");
-        command.args(["-ec", script, "sh"]).args(arguments);
-        self.with_login(command)
+        self.with_login(crate::shell(script, arguments))
     }
 }

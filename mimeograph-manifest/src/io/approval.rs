@@ -208,13 +208,11 @@ impl Candidate {
     /// What it will be once this key has signed it, too: to be verified by whoever has to accept it.
     pub fn signed_by(&self, key: &SigningKey) -> Signed<Manifest> {
         let manifest = &self.manifest;
-        let mut signatures = manifest.signatures().to_vec();
-        signatures.push(FoundSignature {
+        manifest.again(Some(FoundSignature {
             manifest: manifest.digest().short(),
             signer: key.public().id().short(),
             bytes: key.sign(manifest.payload()).to_vec(),
-        });
-        Signed::new(manifest.sequence, manifest.payload().to_vec(), signatures)
+        }))
     }
 
     /// What it is and what it changes, for the person who signs.

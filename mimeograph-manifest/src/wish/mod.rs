@@ -146,6 +146,12 @@ impl Wish {
         }
     }
 
+    /// The images that stand for themselves: that of the update graph, those of charts, additional ones.
+    pub(crate) fn single_images(&self) -> impl Iterator<Item = &Resolved> {
+        let images = self.graph.iter().chain(&self.chart_images);
+        images.chain(&self.images)
+    }
+
     /// The digest of each release, catalogue and image, by the name that people know it by.
     pub fn named_digests(&self) -> BTreeMap<String, Digest> {
         let releases = self.releases.iter().map(|release| {
@@ -154,14 +160,12 @@ impl Wish {
         });
         let operators = self.operators.iter();
         let operators = operators.map(|one| (format!("catalogue {}", one.reference), one.digest));
-        let images = self
-            .graph
-            .iter()
-            .chain(&self.chart_images)
-            .chain(&self.images);
         releases
             .chain(operators)
-            .chain(images.map(|image| (image.reference.clone(), image.digest)))
+            .chain(
+                self.single_images()
+                    .map(|image| (image.reference.clone(), image.digest)),
+            )
             .collect()
     }
 
@@ -173,14 +177,9 @@ impl Wish {
         });
         let operators = self.operators.iter();
         let operators = operators.flat_map(|one| one.images.iter().copied().chain([one.digest]));
-        let others = self
-            .graph
-            .iter()
-            .chain(&self.chart_images)
-            .chain(&self.images);
         releases
             .chain(operators)
-            .chain(others.map(|image| image.digest))
+            .chain(self.single_images().map(|image| image.digest))
             .collect()
     }
 }

@@ -286,12 +286,7 @@ fn entries(inventory: &Inventory) -> BTreeMap<(Kind, String), Entry> {
         let name = format!("{} of {}", chart.name, chart.from);
         entries.insert((Kind::Chart, name), versions(chart.version.clone()));
     }
-    for one in wish
-        .graph
-        .iter()
-        .chain(&wish.chart_images)
-        .chain(&wish.images)
-    {
+    for one in wish.single_images() {
         entries.insert((Kind::Image, one.reference.clone()), image(&one.digest));
     }
     for (repository, links) in &structure.repositories {

@@ -17,6 +17,7 @@ use mimeograph_manifest::manifest::{Generation, Kind, Link, Manifest};
 use mimeograph_manifest::name::{Sequence, StreamId};
 use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::time::Timestamp;
+use mimeograph_manifest::trust::TrustedKeys;
 use serde::{Deserialize, Serialize};
 
 pub use self::error::{LedgerError, Lost};
@@ -140,6 +141,13 @@ impl Ledger {
         serde_json::from_slice(&bytes).map_err(|source| LedgerError::Damaged { path, source })
     }
 
+    /// Reads it as far as it counts by these keys.
+    pub fn read_by(metadata: &Path, trusted: &TrustedKeys) -> Result<Self, LedgerError> {
+        let mut ledger = Self::read(metadata)?;
+        ledger.forget_heartbeats_of(trusted.revoked());
+        Ok(ledger)
+    }
+
     /// Writes it so that a crash leaves the old one or this one.
     pub fn write(&self, metadata: &Path) -> Result<(), LedgerError> {
         let path = metadata.join(FILE);
@@ -214,7 +222,7 @@ impl Ledger {
 
     /// Forgets the heartbeats that nobody but these has signed: what a thief of a key put there must not stand in the way
     /// of the stream once the key is revoked.
-    pub fn forget_heartbeats_of(&mut self, revoked: &[PublicKey]) {
+    fn forget_heartbeats_of(&mut self, revoked: &[PublicKey]) {
         let is_revoked = |id: &Digest| revoked.iter().any(|key| key.id() == *id);
         self.bundles.retain(|sequence, bundle| {
             let forgotten =

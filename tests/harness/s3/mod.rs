@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::io::location::S3Location;
 use mimeograph_manifest::io::s3::{Login, Patience, S3Store};
 use s3s::auth::SimpleAuth;
@@ -38,6 +39,41 @@ pub struct Seen {
     pub target: String,
     /// Its headers.
     pub headers: HeaderMap,
+}
+
+impl Seen {
+    /// A header of it, where it has that.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let value = self.headers.get(name)?;
+        Some(value.to_str().expect("a header in ASCII"))
+    }
+
+    /// That its body came as it is: whole, in no framing, with its own digest in the signature and in one checksum.
+    ///
+    /// # Panics
+    ///
+    /// Where it did not.
+    pub fn assert_plain(&self, length: usize, digest: &Digest) {
+        for name in [
+            "content-encoding",
+            "expect",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "x-amz-decoded-content-length",
+            "x-amz-trailer",
+        ] {
+            assert_eq!(self.header(name), None, "{name}: {self:?}");
+        }
+        let names = self.headers.keys().map(hyper::header::HeaderName::as_str);
+        let checksums: Vec<_> = names.filter(|name| name.contains("checksum")).collect();
+        assert_eq!(checksums, ["x-amz-checksum-sha256"], "{self:?}");
+        assert_eq!(self.header("content-length"), Some(&*length.to_string()));
+        assert_eq!(
+            self.header("x-amz-content-sha256"),
+            Some(&*digest.to_string())
+        );
+    }
 }
 
 /// A server with one bucket, gone when dropped.

@@ -86,6 +86,23 @@ fn two_people(lines: &str) -> Lab {
     lab
 }
 
+/// Two people, the second of whom signs inside the gap; `lines` say more.
+fn with_approvals(lab: &Lab, lines: &str) {
+    let folder = lab.path("approvals");
+    set_trust(
+        lab,
+        &format!("{TWO_PEOPLE}  approvalsDir: {}\n{lines}", folder.display()),
+    );
+}
+
+/// The far side trusts a new key beside the one that all is signed with; its id.
+fn trusting_a_new_key(lab: &Lab) -> String {
+    let keys = Trusted { lab };
+    let id = keys.make("new");
+    keys.trust("new");
+    id
+}
+
 #[track_caller]
 fn waits(lab: &Lab, loads: usize) {
     let ran = lab.populator(&["run", "--output", "json"]);
@@ -179,11 +196,7 @@ fn stock_openssl_approves_as_well() {
 #[test]
 fn an_officer_approves_inside_the_gap_without_writing_to_the_store() {
     let lab = two_people("");
-    let folder = lab.path("approvals");
-    set_trust(
-        &lab,
-        &format!("{TWO_PEOPLE}  approvalsDir: {}\n", folder.display()),
-    );
+    with_approvals(&lab, "");
     done(&lab.bundler(&["run"]));
     let store = crate::user::tree(&lab.path("store"));
     waits(&lab, lab.oc_mirror_calls());
@@ -215,8 +228,7 @@ fn a_stolen_key_is_revoked_and_what_was_not_applied_is_signed_again() {
     done(&lab.bundler(&["run"]));
     // Bundle 2 is on its way when the theft is noticed.
     let keys = Trusted { lab: &lab };
-    let id = keys.make("new");
-    keys.trust("new");
+    let id = trusting_a_new_key(&lab);
     write_trust(&lab, "after.yaml", "");
     keys.revoke("keys");
     let before = lab.target.snapshot();
@@ -313,9 +325,7 @@ fn a_key_that_is_changed_in_good_order_goes_on_with_its_stream() {
     let lab = lab_with("");
     done(&lab.bundler(&["run"]));
     applies(&lab);
-    let keys = Trusted { lab: &lab };
-    keys.make("new");
-    keys.trust("new");
+    trusting_a_new_key(&lab);
     let old = public(&lab, "keys");
     with_key(&lab, "new", &format!("\n  alsoTrust: [{old}]"));
     lab.add_image(3);
@@ -326,9 +336,7 @@ fn a_key_that_is_changed_in_good_order_goes_on_with_its_stream() {
 #[test]
 fn an_approver_is_shown_the_change_against_what_was_let_pass() {
     let lab = two_people("");
-    let folder = lab.path("approvals");
-    let lines = format!("{TWO_PEOPLE}  approvalsDir: {}\n", folder.display());
-    set_trust(&lab, &lines);
+    with_approvals(&lab, "");
     let approver = private(&lab, "approver");
     done(&lab.bundler(&["run"]));
     done(&lab.populator(&["approve", "1", "--key", &approver]));
@@ -369,9 +377,7 @@ fn an_approver_is_shown_the_change_against_what_was_let_pass() {
 #[test]
 fn an_approval_that_would_not_count_is_refused() {
     let lab = two_people("");
-    let folder = lab.path("approvals");
-    let lines = format!("{TWO_PEOPLE}  approvalsDir: {}\n", folder.display());
-    set_trust(&lab, &lines);
+    with_approvals(&lab, "");
     done(&lab.bundler(&["run"]));
     let keys = Trusted { lab: &lab };
     let about = fs::read_to_string(lab.path("trusted/keys.yaml")).unwrap();
@@ -383,11 +389,11 @@ fn an_approval_that_would_not_count_is_refused() {
         "KEY_INVALID",
         &["window", "keys.yaml"],
     );
-    assert!(!folder.exists());
+    assert!(!lab.path("approvals").exists());
     keys.say(&about);
-    set_trust(&lab, &format!("{lines}  stream: {}\n", "0".repeat(32)));
+    with_approvals(&lab, &format!("  stream: {}\n", "0".repeat(32)));
     refused(&lab.populator(&approve), 77, "WRONG_STREAM", &["bundle 1"]);
-    set_trust(&lab, &lines);
+    with_approvals(&lab, "");
     let ran = lab.populator(&approve);
     done(&ran);
     assert!(ran.stdout.contains("all signatures that it needs"), "{ran}");
@@ -400,9 +406,7 @@ fn an_approval_that_would_not_count_is_refused() {
 fn a_revoked_key_counts_no_more_whatever_its_file_is_called_and_junk_is_no_key() {
     let lab = lab_with("");
     done(&lab.bundler(&["run"]));
-    let keys = Trusted { lab: &lab };
-    keys.make("new");
-    keys.trust("new");
+    trusting_a_new_key(&lab);
     let stolen = lab.path("revoked/stolen.txt");
     fs::copy(public(&lab, "keys"), &stolen).unwrap();
     refused(&lab.populator(&["run"]), 77, "UNTRUSTED", &["(revoked)"]);
@@ -428,8 +432,7 @@ fn a_false_heartbeat_stands_in_the_way_until_its_key_is_revoked() {
     done(&lab.bundler(&["run"]));
     applies(&lab);
     let keys = Trusted { lab: &lab };
-    keys.make("new");
-    keys.trust("new");
+    trusting_a_new_key(&lab);
     // What a thief of the key published: the true stream has another bundle 2.
     let [store, volume, aside] = ["store", "connected", "aside"].map(|name| lab.path(name));
     fs::create_dir(&aside).unwrap();

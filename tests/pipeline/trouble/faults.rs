@@ -340,29 +340,10 @@ fn every_body_of_a_run_goes_plain_with_its_own_digest_once() {
 }
 
 fn goes_plain(unwell: &Unwell, put: &Seen) {
-    let header = |name: &str| put.headers.get(name).map(|value| value.to_str().unwrap());
-    for name in [
-        "content-encoding",
-        "expect",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "x-amz-decoded-content-length",
-        "x-amz-trailer",
-    ] {
-        assert_eq!(header(name), None, "{put:?}");
-    }
-    let checksums = put
-        .headers
-        .keys()
-        .filter(|name| name.as_str().contains("checksum"));
-    assert_eq!(checksums.collect::<Vec<_>>(), ["x-amz-checksum-sha256"]);
     let path = put.target.split('?').next().unwrap();
     let name = path
         .trim_start_matches('/')
         .trim_start_matches(&unwell.server.bucket);
     let bytes = fs::read(unwell.server.objects().join(name.trim_start_matches('/'))).unwrap();
-    let digest = Digest::of(&bytes);
-    assert_eq!(header("content-length"), Some(&*bytes.len().to_string()));
-    assert_eq!(header("x-amz-content-sha256"), Some(&*digest.to_string()));
+    put.assert_plain(bytes.len(), &Digest::of(&bytes));
 }

@@ -8,6 +8,7 @@ use super::scalar::{
 };
 use super::source::Source;
 use crate::io::location::StoreLocation;
+use crate::io::throttle::Throttle;
 use crate::name::StreamId;
 use crate::trust::Policy;
 
@@ -239,7 +240,7 @@ pub struct Receipts {
 }
 
 /// How chunks are moved.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Transfer {
     /// `parallel`
     pub parallel: Parallel,
@@ -247,4 +248,11 @@ pub struct Transfer {
     pub chunk_size: ChunkSize,
     /// `bandwidth`
     pub bandwidth: Option<Bandwidth>,
+}
+
+impl Transfer {
+    /// The limit on bytes a second, for one command.
+    pub fn throttle(&self) -> Throttle {
+        Throttle::new(self.bandwidth.map(Bandwidth::bytes))
+    }
 }

@@ -262,7 +262,7 @@ impl Drop for Staged<'_> {
 }
 
 /// Trying again will not help.
-fn refused(name: &str, why: &str) -> io::Error {
+pub(super) fn refused(name: &str, why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("`{name}` {why}"))
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::folder::{Entry, Folder};
+use super::folder::{Entry, Folder, refused};
 use crate::io::store::Listed;
 use crate::layout::Key;
 use crate::limits;
@@ -68,8 +68,10 @@ impl<'a> Listing<'a> {
 }
 
 fn misplaced(path: &str) -> io::Error {
-    let what = format!("`{path}` is a link, a folder or a special file where none belongs");
-    io::Error::new(io::ErrorKind::InvalidData, what)
+    refused(
+        path,
+        "is a link, a folder or a special file where none belongs",
+    )
 }
 
 /// Every folder that holds objects of ours.
