@@ -14,6 +14,7 @@ use mimeograph_manifest::io::{interrupt, keys};
 use mimeograph_manifest::manifest::{Kind, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::trust::TrustedKeys;
 use mimeograph_manifest::wish::named::Named;
 
 use crate::ack::ack;
@@ -60,18 +61,25 @@ enum Command {
         receipt: PathBuf,
     },
     /// List the published bundles, and which enclave is where
-    List,
+    List {
+        #[command(flatten)]
+        signers: Signers,
+    },
     /// Say what one bundle holds that another does not, by name and version
     Diff {
         /// The earlier bundle's number
         before: Sequence,
         /// The later one's
         after: Sequence,
+        #[command(flatten)]
+        signers: Signers,
     },
     /// Show the manifest of one bundle
     Show {
         /// The bundle's number
         sequence: Sequence,
+        #[command(flatten)]
+        signers: Signers,
     },
     /// Show what a bundle changes, and add a signature: a second person's, or a new key's after a theft
     Sign {
@@ -80,9 +88,8 @@ enum Command {
         /// The private key; none: only show
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
-        /// A public key that the bundle is signed with, or a directory of them, instead of the configuration's own
-        #[arg(long, value_name = "FILE|DIR")]
-        trust: Vec<PathBuf>,
+        #[command(flatten)]
+        signers: Signers,
     },
     /// Drop old bundles from the store, and the chunks that no kept bundle names
     Prune(PruneArguments),
@@ -92,6 +99,24 @@ enum Command {
         #[arg(long)]
         repair: bool,
     },
+}
+
+/// Whose bundles are looked at.
+#[derive(Args, Clone, Debug)]
+struct Signers {
+    /// A public key that bundles are signed with, or a directory of them, instead of the configuration's own
+    #[arg(long = "trust", value_name = "FILE|DIR")]
+    keys: Vec<PathBuf>,
+}
+
+impl Signers {
+    fn trusted(&self, front: &Front) -> Result<TrustedKeys, Failure> {
+        if self.keys.is_empty() {
+            keys::own(&front.config()?)
+        } else {
+            keys::trusted_files(&self.keys, None)
+        }
+    }
 }
 
 #[derive(Args, Debug, Default)]
@@ -173,16 +198,12 @@ pub fn main() -> ExitCode {
         Command::Sign {
             sequence,
             key,
-            trust,
+            signers,
         } => run("sign", &|front| {
-            let trusted = if trust.is_empty() {
-                keys::own(&front.config()?)?
-            } else {
-                keys::trusted_files(&trust)?
-            };
+            let trusted = signers.trusted(front)?;
             sign::sign(
                 &*front.location()?.open()?,
-                &trusted,
+                trusted,
                 sequence,
                 key.as_deref(),
             )
@@ -208,20 +229,25 @@ pub fn main() -> ExitCode {
             let store = front.location()?.open_to_read()?;
             ack(&config, &*store, &keys::own(&config)?, &receipt)
         }),
-        Command::List => run("list", &|front| {
+        Command::List { signers } => run("list", &|front| {
             let config = front.config()?;
             let store = front.location()?.open_to_read()?;
             let acknowledged = Acknowledged::read(&config.artefacts.metadata_dir)?;
-            let (rows, table) = list::list(&*store, &keys::own(&config)?, acknowledged.as_ref())?;
+            let trusted = signers.trusted(front)?;
+            let (rows, table) = list::list(&*store, &trusted, acknowledged.as_ref())?;
             Ok(Report::new("done", table).with(&rows)?)
         }),
-        Command::Diff { before, after } => run("diff", &|front| {
+        Command::Diff {
+            before,
+            after,
+            signers,
+        } => run("diff", &|front| {
             let store = front.location()?.open_to_read()?;
-            diff::report(&*store, &keys::own(&front.config()?)?, [before, after])
+            diff::report(&*store, &signers.trusted(front)?, [before, after])
         }),
-        Command::Show { sequence } => run("show", &|front| {
+        Command::Show { sequence, signers } => run("show", &|front| {
             let store = front.location()?.open_to_read()?;
-            let bundle = list::show(&*store, &keys::own(&front.config()?)?, sequence)?;
+            let bundle = list::show(&*store, &signers.trusted(front)?, sequence)?;
             Ok(
                 Report::new("done", String::from_utf8_lossy(Verified::payload(&bundle)))
                     .with(&*bundle)?,

@@ -89,8 +89,10 @@ impl Fault for HeadError {
         Some(
             match self {
                 Self::Foreign { .. } => {
-                    "sign with the key that this stream was begun with, or begin a new stream: a new `s3.bucket.subDir` \
-                     (or `store.directory`) and a new `artefacts.metadataDir`"
+                    "where the key was changed in good order, name the old public half in `signing.alsoTrust`; after a theft sign \
+                     what is yours again: `mimeograph-bundler sign SEQUENCE --trust OLD.pub.pem --key NEW.pem` (`diff`, `list` and \
+                     `show` take `--trust`, too). Where it is not yours at all, another store is named: each stream has its own \
+                     `s3.bucket.subDir` (or `store.directory`) and `artefacts.metadataDir`"
                 }
                 Self::NotSaid => {
                     "restore `artefacts.metadataDir`. If nothing was ever published here, say so: `run --first`; a new stream \

@@ -15,11 +15,18 @@ use crate::seal;
 /// Shows the bundle, and adds a signature by `key` unless it is only to be shown.
 pub fn sign(
     store: &dyn Shelve,
-    trusted: &TrustedKeys,
+    trusted: TrustedKeys,
     sequence: Sequence,
     key: Option<&Path>,
 ) -> Result<Report, Failure> {
-    let candidate = Candidate::read(store, trusted, &Unknown, sequence)?;
+    let key = key.map(|key| keys::private(PathBuf::from(key)));
+    let key = key.transpose()?;
+    // What the same person has signed before was let pass.
+    let trusted = match &key {
+        Some(key) => trusted.and_approver(key.public()),
+        None => trusted,
+    };
+    let candidate = Candidate::read(store, &trusted, &Unknown, sequence)?;
     let result = serde_json::json!({
         "sha256": candidate.manifest.digest(),
         "before": candidate.before,
@@ -29,7 +36,6 @@ pub fn sign(
     let Some(key) = key else {
         return Ok(Report::new("shown", text).with(&result)?);
     };
-    let key = keys::private(PathBuf::from(key))?;
     let text = match &candidate.before {
         Some(before) if !before.signers.contains(&key.public().id()) => format!(
             "{text}\nnote: bundle {} itself is not signed by this key: look at it, too",

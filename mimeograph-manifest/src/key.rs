@@ -28,17 +28,66 @@ const SPKI: [u8; 12] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Not a private key in the one form.
-    #[error("not an Ed25519 private key in PKCS#8 PEM (`-----BEGIN PRIVATE KEY-----`)")]
-    NotPrivate,
+    #[error("{0}not an Ed25519 private key in PKCS#8 PEM (`-----BEGIN PRIVATE KEY-----`)")]
+    NotPrivate(Instead),
+    /// A private key that only a passphrase opens.
+    #[error("a private key under a passphrase, which nobody types here")]
+    Encrypted,
+    /// A public key where a private one belongs.
+    #[error("a public key where the private one belongs")]
+    PublicNotPrivate,
     /// Not a public key in the one form.
-    #[error("not an Ed25519 public key in SubjectPublicKeyInfo PEM (`-----BEGIN PUBLIC KEY-----`)")]
-    NotPublic,
+    #[error(
+        "{0}not an Ed25519 public key in SubjectPublicKeyInfo PEM (`-----BEGIN PUBLIC KEY-----`)"
+    )]
+    NotPublic(Instead),
     /// A private key where a public one belongs.
     #[error("a private key where a public key belongs")]
     PrivateNotPublic,
     /// A key of small order, under which signatures can be forged.
     #[error("a weak Ed25519 public key (small order)")]
     Weak,
+}
+
+/// What lies there instead of a key of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instead {
+    /// Nothing.
+    Nothing,
+    /// A key for RSA, elliptic curves or the like.
+    OtherKey,
+    /// Who knows.
+    Unknown,
+}
+
+impl Instead {
+    fn of(text: &str) -> Self {
+        // RFC 8410, section 3: 1.3.101.112
+        const ED25519: [u8; 5] = [0x06, 0x03, 0x2b, 0x65, 0x70];
+        if text.trim().is_empty() {
+            return Self::Nothing;
+        }
+        let decoded = pem_rfc7468::decode_vec(text.as_bytes());
+        let is_other = decoded.is_ok_and(|(label, der)| {
+            let der = Zeroizing::new(der);
+            label.ends_with("KEY") && !der.windows(ED25519.len()).any(|part| part == ED25519)
+        });
+        if is_other {
+            Self::OtherKey
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+impl fmt::Display for Instead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "an empty file, ",
+            Self::OtherKey => "a key for another algorithm, ",
+            Self::Unknown => "",
+        })
+    }
 }
 
 impl Fault for KeyError {
@@ -51,7 +100,9 @@ impl Fault for KeyError {
             Self::PrivateNotPublic => "remove it from here, and treat it as stolen if others could read it; \
                  `openssl pkey -in KEY.pem -pubout` prints its public half"
                 .into(),
-            _ => "make keys with `mimeograph-bundler keygen --out DIR` or `openssl genpkey -algorithm ed25519`".into(),
+            Self::Encrypted => "open it into memory first, and remove that afterwards: `openssl pkey -in KEY.pem -out /dev/shm/plain.pem`".into(),
+            Self::PublicNotPrivate => "name its other half, which only the signer has".into(),
+            Self::NotPrivate(_) | Self::NotPublic(_) | Self::Weak => "make keys with `mimeograph-bundler keygen --out DIR` or `openssl genpkey -algorithm ed25519`".into(),
         })
     }
 }
@@ -67,9 +118,16 @@ impl SigningKey {
 
     /// Reads PKCS#8 PEM.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        let key =
-            ed25519_dalek::SigningKey::from_pkcs8_pem(pem).map_err(|_| KeyError::NotPrivate)?;
-        Ok(Self(key))
+        let key = ed25519_dalek::SigningKey::from_pkcs8_pem(pem);
+        key.map(Self).map_err(|_| {
+            if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY") {
+                KeyError::Encrypted
+            } else if pem.contains("-----BEGIN PUBLIC KEY") {
+                KeyError::PublicNotPrivate
+            } else {
+                KeyError::NotPrivate(Instead::of(pem))
+            }
+        })
     }
 
     /// Writes PKCS#8 **version 1** PEM, which OpenSSL 3.0 reads (it refuses version 2).
@@ -107,7 +165,8 @@ impl PublicKey {
         if pem.contains("PRIVATE KEY-----") {
             return Err(KeyError::PrivateNotPublic);
         }
-        let key = VerifyingKey::from_public_key_pem(pem).map_err(|_| KeyError::NotPublic)?;
+        let key = VerifyingKey::from_public_key_pem(pem)
+            .map_err(|_| KeyError::NotPublic(Instead::of(pem)))?;
         if key.is_weak() {
             Err(KeyError::Weak)
         } else {
@@ -179,6 +238,31 @@ mod tests {
             pem("PUBLIC KEY", &der)
         };
         assert_eq!(PublicKey::from_pem(&neutral), Err(KeyError::Weak));
+    }
+
+    #[test]
+    fn what_is_no_key_of_ours_is_called_what_it_is() {
+        let key = SigningKey::from_seed(&[7; 32]);
+        let rsa = pem("RSA PRIVATE KEY", &[0x30, 0x03, 0x02, 0x01, 0x00]);
+        let sealed = pem("ENCRYPTED PRIVATE KEY", &[0x30, 0x00]);
+        for (text, error) in [
+            ("\n", KeyError::NotPrivate(Instead::Nothing)),
+            (&sealed, KeyError::Encrypted),
+            (&key.public().to_pem(), KeyError::PublicNotPrivate),
+            (&rsa, KeyError::NotPrivate(Instead::OtherKey)),
+            ("no key", KeyError::NotPrivate(Instead::Unknown)),
+        ] {
+            assert_eq!(SigningKey::from_pem(text).unwrap_err(), error, "{text}");
+        }
+        let rsa = pem("PUBLIC KEY", &[0x30, 0x03, 0x02, 0x01, 0x00]);
+        for (text, instead) in [
+            ("", Instead::Nothing),
+            (&*rsa, Instead::OtherKey),
+            ("no key", Instead::Unknown),
+        ] {
+            let refused = Err(KeyError::NotPublic(instead));
+            assert_eq!(PublicKey::from_pem(text), refused);
+        }
     }
 
     #[test]

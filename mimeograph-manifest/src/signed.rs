@@ -12,6 +12,7 @@ use crate::failure::{ErrorId, Fault};
 use crate::form::{self, Document, FormError};
 use crate::key::SigningKey;
 use crate::layout::Key;
+use crate::limits;
 use crate::manifest::{Link, Manifest};
 use crate::name::Sequence;
 use crate::time::Timestamp;
@@ -142,12 +143,14 @@ pub enum VerifyError {
         found: String,
     },
     /// Some trusted keys have signed, but too few.
-    #[error("{subject} has {lack}")]
+    #[error("{subject} has {lack}{}", beside(disregarded))]
     Pending {
         /// The document.
         subject: Subject,
         /// What is missing.
-        lack: Lack,
+        lack: Box<Lack>,
+        /// Whose signatures lie there and do not count, and why not.
+        disregarded: Vec<String>,
     },
     /// Signed, but not in a form that we can read.
     #[error("what was signed for {subject} cannot be used")]
@@ -187,7 +190,8 @@ impl Fault for VerifyError {
             Self::Unsigned(_) => "wait for the transfer to end, or ask the other side for the `.sig` file".into(),
             Self::Untrusted { .. } | Self::TooLong(..) => {
                 "do not use it; have it sent again, and if it stays so, compare the key ids of both sides \
-                 (`mimeograph-populator check`, `mimeograph-bundler check`) over another channel"
+                 (`mimeograph-populator check`, `mimeograph-bundler check`) over another channel. After a theft, \
+                 what only the revoked key has signed is looked at and signed again: `mimeograph-bundler sign`"
                     .into()
             }
             Self::Pending { .. } => "wait for the other signatures: `trust.threshold` and `trust.require` say whose; `mimeograph-bundler sign` or \
@@ -303,7 +307,37 @@ struct Count {
     /// Of what does not count, whose it claims to be, and why it does not.
     disregarded: Vec<String>,
     /// A signature named for a trusted key that is none.
-    broken: Option<String>,
+    broken: Option<Broken>,
+}
+
+struct Broken {
+    signer: String,
+    length: usize,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { signer, length } = self;
+        write!(f, "the signature named for trusted key {signer} ")?;
+        match *length as u64 {
+            limits::SIGNATURE_SIZE => f.write_str("does not verify"),
+            less if less < limits::SIGNATURE_SIZE => write!(
+                f,
+                "has {less} of {} bytes: it is still being copied, or damaged",
+                limits::SIGNATURE_SIZE
+            ),
+            _ => write!(f, "is longer than {} bytes", limits::SIGNATURE_SIZE),
+        }
+    }
+}
+
+/// What else lies there.
+fn beside(disregarded: &[String]) -> String {
+    if disregarded.is_empty() {
+        return String::new();
+    }
+    let list = disregarded.join(", ");
+    format!("; signatures that do not count lie there, of keys {list}")
 }
 
 impl Count {
@@ -327,6 +361,11 @@ impl Count {
         for found in signatures.iter().filter(|found| found.manifest == short) {
             count.add(payload, found, trusted);
         }
+        let signers = &count.signers;
+        // Two may lie under one name, where approvals are added to a store.
+        let is_made_good =
+            |broken: &mut Broken| signers.iter().any(|id| id.short() == broken.signer);
+        count.broken.take_if(is_made_good);
         if !count.signers.is_empty() {
             return Ok(count);
         }
@@ -349,9 +388,17 @@ impl Count {
             Some((_, Ok(()))) => {}
             Some((_, Err(why))) => self.disregarded.push(format!("{} ({why})", found.signer)),
             None => {
-                self.disregarded.push(found.signer.clone());
+                let why = if is_known {
+                    "does not verify"
+                } else {
+                    "not trusted"
+                };
+                self.disregarded.push(format!("{} ({why})", found.signer));
                 if is_known {
-                    self.broken = Some(found.signer.clone());
+                    self.broken = Some(Broken {
+                        signer: found.signer.clone(),
+                        length: found.bytes.len(),
+                    });
                 }
             }
         }
@@ -361,11 +408,11 @@ impl Count {
     fn forget_ended(&mut self, trusted: &TrustedKeys, created: Timestamp) {
         let disregarded = &mut self.disregarded;
         self.signers.retain(|id| {
-            let counts = trusted.counts_at(id, created);
-            if !counts {
-                disregarded.push(format!("{} (no longer valid at {created})", id.short()));
+            let counted = trusted.counts_at(id, created);
+            if let Err(why) = counted {
+                disregarded.push(format!("{} ({why})", id.short()));
             }
-            counts
+            counted.is_ok()
         });
     }
 
@@ -378,7 +425,11 @@ impl Count {
         match trusted.lacks(&self.signers, asks) {
             None => Ok(()),
             Some(lack) if self.broken.is_none() && !self.signers.is_empty() => {
-                Err(VerifyError::Pending { subject, lack })
+                Err(VerifyError::Pending {
+                    subject,
+                    lack: Box::new(lack),
+                    disregarded: self.disregarded.clone(),
+                })
             }
             Some(_) => Err(self.untrusted(subject, "none that counts")),
         }
@@ -386,12 +437,10 @@ impl Count {
 
     fn untrusted(&self, subject: Subject, otherwise: &str) -> VerifyError {
         let found = match &self.broken {
-            Some(signer) => {
-                format!("the signature named for trusted key {signer} does not verify")
-            }
+            Some(broken) => broken.to_string(),
             None if self.disregarded.is_empty() => otherwise.to_owned(),
             None => format!(
-                "only signatures of keys that are not trusted, {}",
+                "only signatures that do not count, of keys {}",
                 self.disregarded.join(", ")
             ),
         };

@@ -198,25 +198,45 @@ impl TrustedKeys {
 
     /// Whether a signature that verifies by this key counts now, before it is known when what it covers was made; or why
     /// not.
-    pub(crate) fn counts_now(&self, key: &PublicKey) -> Result<(), &'static str> {
+    pub(crate) fn counts_now(&self, key: &PublicKey) -> Result<(), Uncounted> {
         let Some(trusted) = self.keys.iter().find(|one| one.key == *key) else {
-            return Err("revoked");
+            return Err(if self.revoked.contains(key) {
+                Uncounted::Revoked
+            } else {
+                Uncounted::Unknown
+            });
         };
         match (trusted.window.not_before, self.now) {
-            (Some(begins), Some(now)) if now < begins => Err("not valid yet"),
+            (Some(begins), Some(now)) if now < begins => Err(Uncounted::NotYet(begins)),
             _ => Ok(()),
         }
     }
 
     /// Whether a key could sign what was made then.
-    pub(crate) fn counts_at(&self, id: &Digest, created: Timestamp) -> bool {
-        let ends = self.get(id).and_then(|one| one.window.not_after);
-        ends.is_none_or(|ends| created <= ends)
+    pub(crate) fn counts_at(&self, id: &Digest, created: Timestamp) -> Result<(), Uncounted> {
+        match self.get(id).and_then(|one| one.window.not_after) {
+            Some(ends) if created > ends => Err(Uncounted::Ended(ends)),
+            _ => Ok(()),
+        }
     }
 
-    /// Whether a signature by this key counts now for what was made then.
-    pub fn would_count(&self, key: &PublicKey, created: Timestamp) -> bool {
-        self.counts_now(key).is_ok() && self.counts_at(&key.id(), created)
+    /// Whether a signature by this key counts now for what was made then, or why not.
+    pub fn would_count(&self, key: &PublicKey, created: Timestamp) -> Result<(), Uncounted> {
+        self.counts_now(key)?;
+        self.counts_at(&key.id(), created)
+    }
+
+    /// The same keys and one more approver, unless it is known already, as whatever it is.
+    #[must_use]
+    pub fn and_approver(mut self, key: PublicKey) -> Self {
+        if self.counts_now(&key) == Err(Uncounted::Unknown) {
+            self.keys.push(TrustedKey {
+                role: KeyRole::Approver,
+                ..key.into()
+            });
+            self.keys.sort_by_key(|one| one.key.id());
+        }
+        self
     }
 
     /// What is still missing for a document that these distinct keys have signed; nothing where it is enough.
@@ -278,6 +298,23 @@ impl TrustedKeys {
     pub fn ids(&self) -> Vec<Digest> {
         self.keys.iter().map(|one| one.key.id()).collect()
     }
+}
+
+/// Why a signature that verifies does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Uncounted {
+    /// Nobody trusts the key.
+    #[error("not trusted")]
+    Unknown,
+    /// The key counts no more.
+    #[error("revoked")]
+    Revoked,
+    /// Its window has not begun, by our clock.
+    #[error("not valid before {0}")]
+    NotYet(Timestamp),
+    /// Its window had ended when the document was made.
+    #[error("not valid for what is made after {0}")]
+    Ended(Timestamp),
 }
 
 /// What a document lacks that some have signed.
@@ -360,10 +397,22 @@ mod tests {
         let policy = Policy::any(NonZeroUsize::MIN);
         let keys = TrustedKeys::with([key(1).into(), key(2).into()], [key(2)], policy, None);
         assert_eq!(keys.ids(), [key(1).id()]);
-        assert_eq!(keys.counts_now(&key(2)), Err("revoked"));
+        assert_eq!(keys.counts_now(&key(2)), Err(Uncounted::Revoked));
+        assert_eq!(keys.counts_now(&key(3)), Err(Uncounted::Unknown));
         let mut all = [key(1).id(), key(2).id()];
         all.sort();
         assert_eq!(keys.as_floor().ids(), all);
+    }
+
+    #[test]
+    fn who_signs_is_an_approver_where_nothing_else_is_said_of_him() {
+        let keys = two_roles(1).and_approver(key(4)).and_approver(key(1));
+        let role = |n| keys.get(&key(n).id()).unwrap().role;
+        assert_eq!(role(4), KeyRole::Approver);
+        assert_eq!(role(1), KeyRole::Bundler);
+        let policy = Policy::any(NonZeroUsize::MIN);
+        let revoked = TrustedKeys::with([key(1).into()], [key(2)], policy, None);
+        assert!(revoked.and_approver(key(2)).get(&key(2).id()).is_none());
     }
 
     #[test]
@@ -380,11 +429,14 @@ mod tests {
             };
             TrustedKeys::with([one], [], Policy::any(NonZeroUsize::MIN), Some(at(now)))
         };
-        assert_eq!(keys(99).counts_now(&key(1)), Err("not valid yet"));
+        let not_yet = Err(Uncounted::NotYet(at(100)));
+        assert_eq!(keys(99).counts_now(&key(1)), not_yet);
+        assert_eq!(keys(99).would_count(&key(1), at(150)), not_yet);
         // An approval may come late, and a bundle be signed again with a key that came after it.
         assert_eq!(keys(1000).counts_now(&key(1)), Ok(()));
-        assert!(keys(1000).counts_at(&key(1).id(), at(50)));
-        assert!(keys(1000).counts_at(&key(1).id(), at(200)));
-        assert!(!keys(1000).counts_at(&key(1).id(), at(201)));
+        assert_eq!(keys(1000).would_count(&key(1), at(50)), Ok(()));
+        assert_eq!(keys(1000).would_count(&key(1), at(200)), Ok(()));
+        let ended = Err(Uncounted::Ended(at(200)));
+        assert_eq!(keys(1000).would_count(&key(1), at(201)), ended);
     }
 }

@@ -6,14 +6,27 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use mimeograph_manifest::failure::Failure;
+use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::disk::{self, Action, DiskError};
 use mimeograph_manifest::io::store::{Fetch, Listed, StoreError};
 use mimeograph_manifest::layout::{Key, MANIFESTS};
 use mimeograph_manifest::limits;
 use mimeograph_manifest::time::Timestamp;
 
+/// A store together with the signatures that were added on this side, where the configuration has a place for them.
+pub(crate) fn with(
+    store: Box<dyn Fetch>,
+    config: Option<&Config>,
+) -> Result<Box<dyn Fetch>, Failure> {
+    let folder = config.and_then(|config| config.trust.approvals_dir.as_ref());
+    Ok(match folder {
+        Some(folder) => Box::new(Approved::open(store, folder)?),
+        None => store,
+    })
+}
+
 /// A store, and the signatures that were added here.
-pub(crate) struct Approved {
+struct Approved {
     store: Box<dyn Fetch>,
     /// By the name that each would have in the store.
     approvals: BTreeMap<String, Vec<u8>>,
@@ -21,7 +34,7 @@ pub(crate) struct Approved {
 
 impl Approved {
     /// Reads all that lies in the folder and has a signature's name; what else lies there is left alone.
-    pub fn open(store: Box<dyn Fetch>, folder: &Path) -> Result<Self, Failure> {
+    fn open(store: Box<dyn Fetch>, folder: &Path) -> Result<Self, Failure> {
         let failed = |source| DiskError::new(Action::Read, folder, source);
         let mut approvals = BTreeMap::new();
         let entries = match std::fs::read_dir(folder) {
@@ -86,14 +99,28 @@ impl Fetch for Approved {
     }
 
     fn get(&self, key: &Key, limit: u64, into: &mut Vec<u8>) -> Result<bool, StoreError> {
-        match self.approvals.get(&key.to_string()) {
-            Some(bytes) => {
-                into.clear();
-                into.extend_from_slice(bytes);
-                Ok(true)
-            }
-            None => self.store.get(key, limit, into),
+        let approval = self.approvals.get(&key.to_string());
+        if self.store.get(key, limit, into)? {
+            return Ok(true);
         }
+        if let Some(bytes) = approval {
+            into.clear();
+            into.extend_from_slice(bytes);
+        }
+        Ok(approval.is_some())
+    }
+
+    /// A damaged approval does not hide the signature that the store has, nor the other way.
+    fn get_each(
+        &self,
+        key: &Key,
+        limit: u64,
+        each: &mut dyn FnMut(Vec<u8>),
+    ) -> Result<(), StoreError> {
+        if let Some(bytes) = self.approvals.get(&key.to_string()) {
+            each(bytes.clone());
+        }
+        self.store.get_each(key, limit, each)
     }
 
     fn clock(&self) -> Result<Option<Timestamp>, StoreError> {

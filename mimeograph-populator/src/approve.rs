@@ -13,7 +13,7 @@ use mimeograph_manifest::io::{clock, disk, keys};
 use mimeograph_manifest::manifest::Link;
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::VerifyError;
-use mimeograph_manifest::trust::TrustedKeys;
+use mimeograph_manifest::trust::{TrustedKeys, Uncounted};
 
 use crate::approvals::path_of;
 use crate::ledger::Ledger;
@@ -29,17 +29,19 @@ enum ApproveError {
     #[error("the key {0} is not among `trust.keys`: its signature would not count here")]
     NotTrusted(Digest),
     /// It would change nothing, for when the bundle was made, or by our clock.
-    #[error(
-        "a signature by the key {0} would not count for bundle {1}: its window in `keys.yaml` has ended, or not begun"
-    )]
-    OutOfWindow(Digest, Sequence),
+    #[error("a signature by the key {id} would not count for bundle {sequence}")]
+    OutOfWindow {
+        id: Digest,
+        sequence: Sequence,
+        source: Uncounted,
+    },
 }
 
 impl Fault for ApproveError {
     fn id(&self) -> ErrorId {
         match self {
             Self::NoPlace => ErrorId::ConfigInvalid,
-            Self::NotTrusted(_) | Self::OutOfWindow(..) => ErrorId::KeyInvalid,
+            Self::NotTrusted(_) | Self::OutOfWindow { .. } => ErrorId::KeyInvalid,
         }
     }
 
@@ -47,7 +49,7 @@ impl Fault for ApproveError {
         Some(
             match self {
                 Self::NoPlace => "name a folder that `run` reads, too",
-                Self::OutOfWindow(..) => "sign with a key that is valid now: `mimeograph-populator trust` shows them",
+                Self::OutOfWindow { .. } => "sign with a key that is valid now: `mimeograph-populator trust` shows them",
                 Self::NotTrusted(_) => {
                     "put its public half into a folder of `trust.keys`, with its role in the `keys.yaml` there"
                 }
@@ -105,7 +107,7 @@ pub fn approve(
         ledger.latest,
         clock::now(),
     )?;
-    let result = serde_json::json!({
+    let mut result = serde_json::json!({
         "sha256": candidate.manifest.digest(),
         "before": candidate.before,
         "changes": candidate.changes,
@@ -117,14 +119,23 @@ pub fn approve(
     let key = keys::private(PathBuf::from(key))?;
     let id = key.public().id();
     let known = trusted.get(&id).ok_or(ApproveError::NotTrusted(id))?;
-    if !trusted.would_count(&key.public(), candidate.manifest.created) {
-        return Err(ApproveError::OutOfWindow(id, sequence).into());
-    }
-    let standing = match candidate.signed_by(&key).verify(trusted) {
-        Ok(_) => "all signatures that it needs are there".to_owned(),
-        Err(pending @ VerifyError::Pending { .. }) => chain(&pending),
+    trusted
+        .would_count(&key.public(), candidate.manifest.created)
+        .map_err(|source| ApproveError::OutOfWindow {
+            id,
+            sequence,
+            source,
+        })?;
+    let lacks = match candidate.signed_by(&key).verify(trusted) {
+        Ok(_) => None,
+        Err(pending @ VerifyError::Pending { .. }) => Some(chain(&pending)),
         Err(error) => return Err(error.into()),
     };
+    result["keyId"] = serde_json::json!(id);
+    result["role"] = serde_json::json!(known.role);
+    result["lacks"] = serde_json::json!(lacks);
+    let standing = lacks.as_deref();
+    let standing = standing.unwrap_or("all signatures that it needs are there");
     let (name, signature) = candidate.sign(&key);
     let path = path_of(folder, &name);
     disk::create_folder(folder, 0o755)?;

@@ -18,7 +18,7 @@ use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::adopt;
-use crate::approvals::Approved;
+use crate::approvals;
 use crate::approve;
 use crate::check::check;
 use crate::course::Asked;
@@ -29,6 +29,7 @@ use crate::plan;
 use crate::populate::{Populated, Request, populate};
 use crate::prune::{self, Act, Unlisted};
 use crate::retired;
+use crate::standing::Judge;
 use crate::trim;
 use crate::trust;
 use crate::unpack::{Unpack, unpack};
@@ -213,7 +214,8 @@ impl Source {
         if self.keys.is_empty() {
             keys::trusted(&front.config()?)
         } else {
-            keys::trusted_files(&self.keys)
+            let config = front.config_if_any()?;
+            keys::trusted_files(&self.keys, config.as_ref())
         }
     }
 }
@@ -276,14 +278,15 @@ pub fn main() -> ExitCode {
             verify(&*store, &trusted, sequence, &side)
         }),
         Command::List { source } => run("list", &|front| {
-            let store = store(front)?;
-            let ledger = state(front.config_if_any()?.as_ref())?;
-            let (rows, table) = list::list(&*store, &source.trusted(front)?, &ledger)?;
+            let trusted = &source.trusted(front)?;
+            let side = &side(front, trusted)?;
+            let (rows, table) = list::list(&*store(front)?, Judge { trusted, side })?;
             Ok(Report::new("done", table).with(&rows)?)
         }),
         Command::Show { sequence, source } => run("show", &|front| {
-            let store = store(front)?;
-            let bundle = list::show(&*store, &source.trusted(front)?, sequence)?;
+            let trusted = &source.trusted(front)?;
+            let side = &side(front, trusted)?;
+            let bundle = list::show(&*store(front)?, Judge { trusted, side }, sequence)?;
             Ok(
                 Report::new("done", String::from_utf8_lossy(Verified::payload(&bundle)))
                     .with(&*bundle)?,
@@ -348,21 +351,25 @@ fn unpack_one(
 /// Whom the configuration trusts, and another one with a change.
 fn told_trust(front: &Front, after: Option<&Path>) -> Result<Report, Failure> {
     let config = front.config()?;
-    let after = after.map(|file| front.config_of(file)).transpose()?;
-    let after = after.map(|config| keys::trusted(&config)).transpose()?;
-    let ledger = Ledger::read(&config.artefacts.metadata_dir)?;
-    let trusted = keys::trusted(&config)?;
-    trust::trust(&*store(front)?, &trusted, after.as_ref(), &ledger)
+    let metadata = config.artefacts.metadata_dir.clone();
+    let judged_by = |config: Config| -> Result<(TrustedKeys, Side), Failure> {
+        let trusted = keys::trusted_or_too_few(&config)?;
+        let ledger = Ledger::read_by(&metadata, &trusted)?;
+        let config = Some(config);
+        Ok((trusted, Side { config, ledger }))
+    };
+    let now = judged_by(config)?;
+    let after = after.map(|file| judged_by(front.config_of(file)?));
+    let after = after.transpose()?;
+    let judge = |(trusted, side)| Judge { trusted, side };
+    let after = after.as_ref().map(|(trusted, side)| judge((trusted, side)));
+    trust::trust(&*store(front)?, judge((&now.0, &now.1)), after)
 }
 
 /// The store, with the signatures that were added on this side.
 fn store(front: &Front) -> Result<Box<dyn Fetch>, Failure> {
-    let store = front.location()?.open_to_read()?;
     let config = front.config_if_any()?;
-    match config.and_then(|config| config.trust.approvals_dir) {
-        Some(folder) => Ok(Box::new(Approved::open(store, &folder)?)),
-        None => Ok(store),
-    }
+    approvals::with(front.location()?.open_to_read()?, config.as_ref())
 }
 
 /// A pair of keys for receipts.
@@ -375,14 +382,6 @@ fn new_keys(folder: &Path) -> Result<Report, Failure> {
         pair.id
     );
     Ok(Report::new("done", text).with(&serde_json::json!({ "keyId": pair.id }))?)
-}
-
-/// What was accepted here; an officer's laptop has no state.
-fn state(config: Option<&Config>) -> Result<Ledger, Failure> {
-    match config {
-        Some(config) => Ok(Ledger::read(&config.artefacts.metadata_dir)?),
-        None => Ok(Ledger::default()),
-    }
 }
 
 fn drop_old(front: &Front, arguments: PruneArguments) -> Result<Report, Failure> {

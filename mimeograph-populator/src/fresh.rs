@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 use mimeograph_manifest::failure::{ErrorId, Fault};
-use mimeograph_manifest::io::config::Trust;
+use mimeograph_manifest::io::config::{Period, Trust};
 use mimeograph_manifest::manifest::Manifest;
 use mimeograph_manifest::time::Timestamp;
 use mimeograph_manifest::trust::{KeyRole, TrustedKeys};
@@ -11,11 +11,12 @@ use mimeograph_manifest::trust::{KeyRole, TrustedKeys};
 /// Nothing new has come for too long.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the newest bundle or heartbeat that was accepted is of {latest}, older than `trust.maxAge` allows at {now}"
+    "the newest bundle or heartbeat that was accepted is of {latest}, and it is {now}: more than `trust.maxAge`, {most}, ago"
 )]
 pub(crate) struct TooOld {
     latest: Timestamp,
     now: Timestamp,
+    most: Period,
 }
 
 impl Fault for TooOld {
@@ -39,7 +40,7 @@ pub(crate) fn check(
 ) -> Result<(), TooOld> {
     match (latest, trust.max_age) {
         (Some(latest), Some(most)) if now.since(latest) > most.signed() => {
-            Err(TooOld { latest, now })
+            Err(TooOld { latest, now, most })
         }
         _ => Ok(()),
     }
@@ -70,22 +71,40 @@ pub(crate) fn notes(
         );
     }
     for key in trusted.keys() {
-        if let Some(ends) = key
-            .window
-            .not_after
-            .filter(|ends| ends.since(now) < KEY_NOTICE)
-        {
-            let (id, role) = (key.key.id(), key.role);
+        let (id, role, window) = (key.key.id(), key.role, key.window);
+        if let Some(begins) = window.not_before.filter(|begins| now < *begins) {
             told.push(format!(
-                "key {id} ({role}) signs nothing that is made after {ends}: another must be trusted by then"
+                "key {id} ({role}) does not count yet, but from {begins} on"
             ));
         }
+        match window.not_after {
+            Some(ended) if ended < now => told.push(format!(
+                "the window of key {id} ({role}) ended at {ended}: it signs nothing that is made now"
+            )),
+            Some(ends) if ends.since(now) < KEY_NOTICE => told.push(format!(
+                "key {id} ({role}) signs nothing that is made after {ends}: another must be trusted by then"
+            )),
+            _ => {}
+        }
     }
-    if let Some(newest) = newest.filter(|newest| newest.expires.since(now) < BUNDLE_NOTICE) {
-        told.push(format!(
-            "bundle {}, the newest, expires at {}: the bundler must have run by then",
-            newest.sequence, newest.expires
-        ));
-    }
+    told.extend(newest.and_then(|newest| note_of_bundle(newest, now)));
     told
+}
+
+/// Of the newest bundle, that it expires soon, or has expired.
+pub(crate) fn note_of_bundle(newest: &Manifest, now: Timestamp) -> Option<String> {
+    let Manifest {
+        sequence, expires, ..
+    } = newest;
+    if *expires < now {
+        Some(format!(
+            "bundle {sequence}, the newest, expired at {expires}: the bundler must run again"
+        ))
+    } else if expires.since(now) < BUNDLE_NOTICE {
+        Some(format!(
+            "bundle {sequence}, the newest, expires at {expires}: the bundler must have run by then"
+        ))
+    } else {
+        None
+    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault, chain};
 use mimeograph_manifest::io::clock;
-use mimeograph_manifest::io::config::Period;
+use mimeograph_manifest::io::config::{Config, Period};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::time::Timestamp;
 use serde::Serialize;
@@ -63,9 +63,9 @@ const MOST: usize = 1000;
 /// How long something is waited for.
 pub(crate) struct Patience<'a> {
     /// Where it is noted since when.
-    pub metadata: &'a Path,
+    metadata: &'a Path,
     /// `trust.waitAtMost`
-    pub at_most: Period,
+    at_most: Period,
 }
 
 impl Late {
@@ -145,9 +145,17 @@ impl Late {
     }
 }
 
-impl Patience<'_> {
+impl<'a> Patience<'a> {
+    /// As the configuration says.
+    pub(crate) fn of(config: &'a Config) -> Self {
+        Self {
+            metadata: &config.artefacts.metadata_dir,
+            at_most: config.trust.wait_at_most,
+        }
+    }
+
     /// Too long is an error.
-    fn wait(
+    pub(crate) fn wait(
         &self,
         ledger: &Ledger,
         now: Timestamp,

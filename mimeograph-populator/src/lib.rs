@@ -59,6 +59,7 @@ pub mod populate;
 mod read;
 pub mod registries;
 pub mod registry;
+mod standing;
 mod told;
 
 // the other commands

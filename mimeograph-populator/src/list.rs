@@ -2,16 +2,16 @@
 
 use std::fmt::Write as _;
 
-use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
+use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::manifest::Manifest;
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
-use mimeograph_manifest::trust::TrustedKeys;
 use serde::Serialize;
 
-use crate::ledger::Ledger;
+use crate::ledger::LedgerError;
+use crate::standing::{self, Here, Judge, Judged, Standing};
 
 /// A bundle on one line.
 #[derive(Debug, Serialize)]
@@ -22,11 +22,43 @@ pub struct Row {
     kind: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created: Option<String>,
-    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
     here: &'static str,
+    /// Of what was accepted here, else of what lies in the store.
+    sha256: String,
+    /// Why what lies in the store would not be accepted today.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_id: Option<ErrorId>,
     says: String,
+}
+
+impl From<Standing> for Row {
+    fn from(standing: Standing) -> Self {
+        let Standing {
+            sequence,
+            here,
+            sha256,
+            manifest,
+            today: Judged { error_id, says },
+            ..
+        } = standing;
+        let manifest = manifest.as_deref();
+        Self {
+            sequence: sequence.number(),
+            kind: manifest.map(|manifest| manifest.kind.as_str()),
+            created: manifest.map(|manifest| manifest.created.to_string()),
+            bytes: manifest.map(Manifest::size),
+            here: match (here, error_id) {
+                (Here::New, Some(ErrorId::PendingApproval | ErrorId::Incomplete)) => "waits",
+                (Here::New, Some(_)) => "refused",
+                _ => here.as_str(),
+            },
+            sha256: sha256.to_string(),
+            error_id,
+            says,
+        }
+    }
 }
 
 /// There is no such bundle.
@@ -44,59 +76,33 @@ impl Fault for NoSuchBundle {
     }
 }
 
-/// All manifests of the store, verified or not, and as a table.
-pub fn list(
-    store: &dyn Fetch,
-    trusted: &TrustedKeys,
-    ledger: &Ledger,
-) -> Result<(Vec<Row>, String), Failure> {
-    let listing = Listing::of(store)?;
-    let mut rows = Vec::new();
-    for sequence in listing.sequences() {
-        let Some(signed) = listing.open(store, sequence, trusted)? else {
-            continue;
-        };
-        rows.push(match signed.verify(trusted) {
-            Ok(manifest) => Row {
-                sequence: sequence.number(),
-                kind: Some(manifest.kind.as_str()),
-                created: Some(manifest.created.to_string()),
-                bytes: manifest.size(),
-                here: fate(ledger, sequence),
-                error_id: None,
-                says: manifest.digest().to_string(),
-            },
-            Err(error) => Row {
-                sequence: sequence.number(),
-                kind: None,
-                created: None,
-                bytes: 0,
-                here: match error.id() {
-                    ErrorId::PendingApproval | ErrorId::Incomplete => "waits",
-                    _ => "refused",
-                },
-                error_id: Some(error.id()),
-                says: chain(&error),
-            },
-        });
-    }
+/// All bundles of the store and of the ledger, verified or not, and as a table.
+pub(crate) fn list(store: &dyn Fetch, judge: Judge<'_>) -> Result<(Vec<Row>, String), Failure> {
+    let mut rows: Vec<Row> = Vec::new();
+    standing::each(store, judge, |standing| rows.push(standing.into()))?;
     let mut table = format!(
-        "{:>10}  {:<9}  {:<20}  {:>15}  {:<8}  MANIFEST SHA-256\n",
-        "BUNDLE", "KIND", "CREATED", "BYTES", "HERE"
+        "{:>10}  {:<9}  {:<20}  {:>15}  {:<8}  {:<64}  NOTE\n",
+        "BUNDLE", "KIND", "CREATED", "BYTES", "HERE", "MANIFEST SHA-256"
     );
     for row in &rows {
-        let (kind, created) = (
-            row.kind.unwrap_or("-"),
-            row.created.as_deref().unwrap_or("-"),
-        );
+        let bytes = row.bytes.map(|bytes| bytes.to_string());
+        let note = match row.error_id {
+            Some(id) => format!("  [{id}] {}", row.says),
+            None => String::new(),
+        };
         // Writing to a text cannot fail.
         let _ = writeln!(
             table,
-            "{:>10}  {kind:<9}  {created:<20}  {:>15}  {:<8}  {}",
-            row.sequence, row.bytes, row.here, row.says
+            "{:>10}  {:<9}  {:<20}  {:>15}  {:<8}  {}{note}",
+            row.sequence,
+            row.kind.unwrap_or("-"),
+            row.created.as_deref().unwrap_or("-"),
+            bytes.as_deref().unwrap_or("-"),
+            row.here,
+            row.sha256,
         );
     }
-    if let Some(set_back) = ledger.set_back() {
+    if let Some(set_back) = judge.side.ledger.set_back() {
         let _ = writeln!(table, "{set_back}");
     }
     if rows.is_empty() {
@@ -105,22 +111,24 @@ pub fn list(
     Ok((rows, table))
 }
 
-fn fate(ledger: &Ledger, sequence: Sequence) -> &'static str {
-    match ledger.bundles.get(&sequence).map(|bundle| bundle.fate) {
-        Some(fate) => fate.as_str(),
-        None if Some(sequence) < ledger.mark() => "skipped",
-        None => "new",
-    }
-}
-
-/// One verified manifest.
-pub fn show(
+/// One manifest that was verified: today, or when it was accepted here.
+pub(crate) fn show(
     store: &dyn Fetch,
-    trusted: &TrustedKeys,
+    judge: Judge<'_>,
     sequence: Sequence,
 ) -> Result<Verified<Manifest>, Failure> {
-    let signed = Listing::of(store)?
-        .open(store, sequence, trusted)?
-        .ok_or(NoSuchBundle(sequence))?;
-    Ok(signed.verify(trusted)?)
+    let listing = Listing::of(store)?;
+    let found = standing::one(store, &listing, judge, sequence)?;
+    let standing = found.ok_or(NoSuchBundle(sequence))?;
+    let signed = standing.signed.ok_or(NoSuchBundle(sequence))?;
+    if signed.digest() != standing.sha256 {
+        return Err(LedgerError::Fork(sequence).into());
+    }
+    let Some(manifest) = standing.manifest else {
+        return Ok(signed.verify(judge.trusted)?);
+    };
+    if let Some(id) = standing.today.error_id {
+        tracing::warn!("[{id}] {}", standing.today.says);
+    }
+    Ok(manifest)
 }

@@ -2,7 +2,8 @@
 
 use jiff::SignedDuration;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
-use mimeograph_manifest::io::config::Trust;
+use mimeograph_manifest::io::clock;
+use mimeograph_manifest::io::config::{Config, EnclaveName, Trust};
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::manifest::Manifest;
@@ -90,9 +91,47 @@ impl Fault for OpenError {
     }
 }
 
-/// Reads the manifests from `from` on (all, where it is `None`), and the newest in any case. What was accepted stays
-/// accepted, whoever is trusted by now.
-pub fn open(
+/// What a store is held against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gate<'a> {
+    pub config: &'a Config,
+    pub trusted: &'a TrustedKeys,
+    pub ledger: &'a Ledger,
+}
+
+impl Gate<'_> {
+    /// Steps 2 to 6 of a run: read and verify; stream, place in the chain, audience, time. From `from` on (all, where it is
+    /// `None`), and the newest in any case.
+    pub(crate) fn open(
+        &self,
+        store: &dyn Fetch,
+        listing: &Listing,
+        from: Option<Sequence>,
+    ) -> Result<Opened, Failure> {
+        let Self {
+            config,
+            trusted,
+            ledger,
+        } = self;
+        let opened = read(store, listing, trusted, from, ledger)?;
+        ledger.check_not_emptied(listing.newest(), config.upkeep)?;
+        let pinned = config.trust.stream.as_ref();
+        ledger.check(pinned, config.upkeep, &opened.manifests, opened.passed)?;
+        let enclave = config.enclave.as_ref().map(EnclaveName::as_str);
+        let now = clock::now();
+        accept(
+            &opened.manifests,
+            enclave,
+            &config.trust,
+            ledger.latest,
+            now,
+        )?;
+        Ok(opened)
+    }
+}
+
+/// What was accepted stays accepted, whoever is trusted by now.
+fn read(
     store: &dyn Fetch,
     listing: &Listing,
     trusted: &TrustedKeys,

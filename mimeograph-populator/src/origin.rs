@@ -17,7 +17,7 @@ use mimeograph_manifest::trust::TrustedKeys;
 use crate::cache::Cache;
 use crate::copy::{Copies, Found, VerifiedCopy};
 use crate::known::Known;
-use crate::ledger::{Fate, Ledger, LedgerError};
+use crate::ledger::{Fate, Ledger};
 use crate::open::{check_audience, check_created};
 use crate::registry::{ASKED_AT_ONCE, Registry};
 use crate::told;
@@ -61,6 +61,11 @@ pub enum OriginError {
         /// Why.
         why: String,
     },
+    /// The store has another one than was applied.
+    #[error(
+        "bundle {0} in the store is not the one that was applied here, as the second copy of the state says"
+    )]
+    CopyDiffers(Sequence),
     /// Something was applied here already.
     #[error("the stream is followed here already, up to bundle {0}: nothing is joined")]
     Following(Sequence),
@@ -88,7 +93,7 @@ impl Fault for OriginError {
             Self::NoFirst => ErrorId::Gap,
             Self::NotSaid | Self::Lost { .. } => ErrorId::StateLost,
             Self::Following(_) | Self::NotFull(_) => ErrorId::Usage,
-            Self::Other { .. } => ErrorId::Fork,
+            Self::Other { .. } | Self::CopyDiffers(_) => ErrorId::Fork,
             Self::Missing(_) => ErrorId::InputMissing,
         }
     }
@@ -104,6 +109,10 @@ impl Fault for OriginError {
                 Self::Lost { .. } => {
                     "trust the key that it was signed with (`trust.keys`), or find out over another channel which bundle was \
                      applied last, and say so: `mimeograph-populator adopt SEQUENCE --manifest-sha256 D`"
+                }
+                Self::CopyDiffers(_) => {
+                    "someone replaced a manifest, or wrote to the copy (`state.copy`): compare `mimeograph-bundler list` with what the far \
+                     side's records say"
                 }
                 Self::Following(_) => "leave `--join` out; each stream has its own `artefacts.metadataDir`",
                 Self::Other { .. } => "ask for the digest again, over another channel: `mimeograph-bundler list` shows it",
@@ -187,7 +196,7 @@ impl Ground<'_> {
             .iter()
             .find(|one| one.sequence == content.sequence);
         if found.is_some_and(|found| found.digest() != content.digest()) {
-            return Err(LedgerError::Fork(content.sequence).into());
+            return Err(OriginError::CopyDiffers(content.sequence).into());
         }
         let stands = std::slice::from_ref(content);
         ledger.check(None, self.config.upkeep, stands, None)?;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use mimeograph_manifest::digest::Digest;
-use mimeograph_manifest::failure::Failure;
+use mimeograph_manifest::failure::{Failure, chain};
 use mimeograph_manifest::inventory::{Inventory, Structure};
-use mimeograph_manifest::io::config::{Config, EnclaveName};
+use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::console::Report;
 use mimeograph_manifest::io::listing::{self, Listing};
 use mimeograph_manifest::io::store::Fetch;
@@ -21,8 +21,9 @@ use serde::Serialize;
 
 use crate::cache::Cache;
 use crate::course::{Asked, Chooser, Course, Shelf};
+use crate::late::{Patience, Waiting};
 use crate::ledger::Ledger;
-use crate::open::{accept, open};
+use crate::open::{Gate, Opened};
 use crate::origin::{self, OriginError};
 use crate::verified::staged;
 
@@ -48,6 +49,8 @@ struct Plan {
     staging_bytes: u64,
     /// Bytes that `oc-mirror`'s cache would grow by.
     cache_bytes: u64,
+    /// Bundles that signatures are waited for.
+    waiting: Vec<Waiting>,
 }
 
 /// Says what a run would do.
@@ -60,12 +63,16 @@ pub(crate) fn plan(
     let ledger = Ledger::read_by(metadata, trusted)?;
     let listing = Listing::of(store)?;
     let from = ledger.mark().or(ledger.begins.map(|link| link.sequence));
-    let opened = open(store, &listing, trusted, from, &ledger)?;
-    let (found, passed) = (opened.manifests, opened.passed);
-    ledger.check_not_emptied(listing.newest(), config.upkeep)?;
-    ledger.check(config.trust.stream.as_ref(), config.upkeep, &found, passed)?;
-    let enclave = config.enclave.as_ref().map(EnclaveName::as_str);
-    accept(&found, enclave, &config.trust, ledger.latest, clock::now())?;
+    let gate = Gate {
+        config,
+        trusted,
+        ledger: &ledger,
+    };
+    let Opened {
+        manifests: found,
+        arriving,
+        ..
+    } = gate.open(store, &listing, from)?;
     let first = found.first().map(|first| first.sequence);
     if ledger.is_empty() && from.is_none() && first.is_some_and(|first| first != Sequence::FIRST) {
         return Err(OriginError::NoFirst.into());
@@ -93,10 +100,20 @@ pub(crate) fn plan(
         found: &found,
         set_aside: &BTreeSet::new(),
     };
-    let plan = match chooser.choose(Asked::Newest)? {
+    let mut plan = match chooser.choose(Asked::Newest)? {
         None => Plan::default(),
         Some(course) => Plan::of(&course, &chooser)?,
     };
+    let patience = Patience::of(config);
+    let mut too_long = None;
+    for (sequence, error) in arriving {
+        if Some(sequence) > ledger.mark() {
+            match patience.wait(&ledger, clock::now(), sequence, chain(&error)) {
+                Ok(waiting) => plan.waiting.push(waiting),
+                Err(failure) => drop(too_long.get_or_insert(failure)),
+            }
+        }
+    }
     let mut text = text(&plan, &ledger);
     if let Some(set_back) = ledger.set_back() {
         let _ = write!(text, "\n{set_back}");
@@ -109,7 +126,11 @@ pub(crate) fn plan(
             " (free: {bundle_dir} bytes in `bundleDir`, {cache} where the cache is)"
         );
     }
-    Ok(Report::new("done", text).with(&plan)?)
+    let report = Report::new("done", text).with(&plan)?;
+    Ok(match too_long {
+        Some(failure) => report.but(failure),
+        None => report,
+    })
 }
 
 impl Plan {
@@ -172,16 +193,27 @@ fn nothing() -> Inventory {
 }
 
 fn text(plan: &Plan, ledger: &Ledger) -> String {
-    let Some(load) = plan.load else {
-        return match ledger.mark() {
-            Some(mark) => format!(
-                "nothing to do: bundle {mark} is applied, and nothing newer is in the store"
-            ),
-            None => "nothing to do: there is no bundle in the store".to_owned(),
-        };
-    };
     let mut text = String::new();
     // Writing to a text cannot fail.
+    for waiting in &plan.waiting {
+        let _ = writeln!(
+            text,
+            "waiting for bundle {}: {}",
+            waiting.sequence, waiting.because
+        );
+    }
+    let Some(load) = plan.load else {
+        let _ = match (ledger.mark(), plan.waiting.is_empty()) {
+            (Some(mark), true) => write!(
+                text,
+                "nothing to do: bundle {mark} is applied, and nothing newer is in the store"
+            ),
+            (Some(mark), false) => write!(text, "nothing to do yet: bundle {mark} is applied"),
+            (None, true) => write!(text, "nothing to do: there is no bundle in the store"),
+            (None, false) => write!(text, "nothing to do yet: no bundle was applied"),
+        };
+        return text;
+    };
     for sequence in &plan.merge {
         let _ = writeln!(
             text,

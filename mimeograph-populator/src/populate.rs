@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use mimeograph_manifest::failure::{ErrorId, Failure, chain};
-use mimeograph_manifest::io::config::{Config, EnclaveName};
+use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::console::Front;
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::listing::Listing;
@@ -22,7 +22,7 @@ use crate::course::{Asked, Chooser, Course, Shelf};
 use crate::fresh;
 use crate::late::{Late, Patience, Waiting};
 use crate::ledger::{Accepted, Ledger, SetBack};
-use crate::open::{Opened, accept, open};
+use crate::open::{Gate, Opened};
 use crate::origin::{Ground, Start};
 use crate::receipt::Receipts;
 use crate::told;
@@ -131,10 +131,7 @@ impl Run<'_> {
         if let Some(receipts) = &self.receipts {
             populated.receipt = receipts.write(&self.metadata, &ledger)?;
         }
-        let patience = Patience {
-            metadata: &self.metadata,
-            at_most: self.request.config.trust.wait_at_most,
-        };
+        let patience = Patience::of(self.request.config);
         populated.waiting = late.wait(&mut ledger, &patience)?;
         for note in fresh::notes(
             self.request.trusted,
@@ -170,19 +167,12 @@ impl Run<'_> {
             _ => ledger.mark(),
         };
         let from = from.or_else(|| self.request.start.from(ledger));
-        let opened = open(self.store, &self.listing, trusted, from, ledger)?;
-        let pinned = config.trust.stream.as_ref();
-        ledger.check_not_emptied(self.listing.newest(), config.upkeep)?;
-        ledger.check(pinned, config.upkeep, &opened.manifests, opened.passed)?;
-        let enclave = config.enclave.as_ref().map(EnclaveName::as_str);
-        let now = clock::now();
-        accept(
-            &opened.manifests,
-            enclave,
-            &config.trust,
-            ledger.latest,
-            now,
-        )?;
+        let gate = Gate {
+            config,
+            trusted,
+            ledger,
+        };
+        let opened = gate.open(self.store, &self.listing, from)?;
         self.front().note(|facts| {
             let newest = opened.manifests.last();
             facts.stream = newest.map(|newest| newest.stream.clone());

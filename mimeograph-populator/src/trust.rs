@@ -1,22 +1,19 @@
-//! `trust`: who is trusted with what, what of the store that accepts or refuses, and what a change would.
+//! `trust`: who is trusted with what, what of the store a run would accept or refuse, and what a change would.
 
 use std::fmt::Write as _;
 
-use mimeograph_manifest::digest::Digest;
-use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
-use mimeograph_manifest::io::clock;
+use mimeograph_manifest::failure::{ErrorId, Failure, Fault as _};
+use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::console::Report;
-use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
+use mimeograph_manifest::io::{clock, keys};
 use mimeograph_manifest::manifest::Manifest;
-use mimeograph_manifest::name::Sequence;
-use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::time::Timestamp;
 use mimeograph_manifest::trust::{KeyRole, TrustedKeys, Window};
 use serde::Serialize;
 
 use crate::fresh;
-use crate::ledger::Ledger;
+use crate::standing::{self, Here, Judge, Judged, Standing};
 
 /// What is printed.
 #[derive(Debug, Serialize)]
@@ -24,12 +21,17 @@ use crate::ledger::Ledger;
 struct Told {
     policy: String,
     keys: Vec<KeyRow>,
+    /// After the change, where one is asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys_after: Option<Vec<KeyRow>>,
     bundles: Vec<BundleRow>,
     /// What ends soon, and what is there to no purpose.
     notes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notes_after: Option<Vec<String>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct KeyRow {
     id: String,
@@ -45,88 +47,73 @@ struct KeyRow {
 struct BundleRow {
     sequence: u64,
     here: &'static str,
+    /// Whether it was accepted here, and stays so whatever is trusted by now.
+    stays: bool,
     now: Judged,
     /// After the change, where one is asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<Judged>,
 }
 
-/// What becomes of a bundle by its signatures.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Judged {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_id: Option<ErrorId>,
-    says: String,
-}
-
-impl Judged {
-    fn word(&self) -> &'static str {
-        match self.error_id {
-            None => "accepted",
-            Some(ErrorId::PendingApproval | ErrorId::Incomplete) => "waits",
-            Some(_) => "REFUSED",
-        }
-    }
-}
-
-/// Says it of every bundle in the store; with `after`, also what those keys would make of it.
+/// Says it of every bundle in the store, and of those that were accepted here; with `after`, also what those keys would make
+/// of it.
 pub(crate) fn trust(
     store: &dyn Fetch,
-    trusted: &TrustedKeys,
-    after: Option<&TrustedKeys>,
-    ledger: &Ledger,
+    now: Judge<'_>,
+    after: Option<Judge<'_>>,
 ) -> Result<Report, Failure> {
-    let listing = Listing::of(store)?;
     let (mut bundles, mut newest) = (Vec::new(), None);
-    for sequence in listing.sequences() {
-        let Some(signed) = listing.open(store, sequence, trusted)? else {
-            continue;
-        };
-        let after = after.map(|keys| judge(signed.clone().verify(keys)).0);
-        let (now, manifest) = judge(signed.verify(trusted));
-        newest = manifest.or(newest);
+    standing::each(store, now, |standing| {
+        let Standing {
+            sequence,
+            here,
+            manifest,
+            today,
+            signed,
+            is_newest,
+            ..
+        } = standing;
+        let is_fork = today.error_id == Some(ErrorId::Fork);
+        let after = after.filter(|_| !is_fork).zip(signed);
         bundles.push(BundleRow {
             sequence: sequence.number(),
-            here: here(ledger, sequence),
-            now,
-            after,
+            here: here.as_str(),
+            stays: matches!(here, Here::Accepted(_)),
+            after: after.map(|(judge, signed)| judge.judge(signed, is_newest)),
+            now: today,
         });
-    }
+        newest = manifest.or_else(|| newest.take());
+    })?;
     let told = Told {
-        policy: trusted.policy().to_string(),
-        keys: rows(trusted),
+        policy: now.trusted.policy().to_string(),
+        keys: rows(now.trusted),
+        keys_after: after.map(|after| rows(after.trusted)),
         bundles,
-        notes: fresh::notes(trusted, newest.as_deref(), clock::now()),
+        notes: notes(now, newest.as_deref(), ""),
+        notes_after: after.map(|after| notes(after, newest.as_deref(), "after the change: ")),
     };
     Ok(Report::new("done", text(&told)).with(&told)?)
 }
 
-fn judge<E: Fault>(
-    verified: Result<Verified<Manifest>, E>,
-) -> (Judged, Option<Verified<Manifest>>) {
-    match verified {
-        Ok(manifest) => {
-            let signers = manifest.signers().iter().map(Digest::short);
-            let judged = Judged {
-                error_id: None,
-                says: format!("signed by {}", signers.collect::<Vec<_>>().join(", ")),
-            };
-            (judged, Some(manifest))
-        }
-        Err(error) => {
-            let judged = Judged {
-                error_id: Some(error.id()),
-                says: chain(&error),
-            };
-            (judged, None)
-        }
+/// What ends soon, what is there to no purpose, and a policy that nobody can meet.
+fn notes(judge: Judge<'_>, newest: Option<&Manifest>, when: &str) -> Vec<String> {
+    let mut notes = fresh::notes(judge.trusted, newest, clock::now());
+    if let Err(error) = keys::check_enough(judge.trusted) {
+        let hint = error.hint().unwrap_or_default();
+        notes.push(format!(
+            "every run ends with [{}]: {error}; {hint}",
+            error.id()
+        ));
     }
-}
-
-fn here(ledger: &Ledger, sequence: Sequence) -> &'static str {
-    let known = ledger.bundles.get(&sequence);
-    known.map_or("new", |bundle| bundle.fate.as_str())
+    let config = judge.side.config.as_ref();
+    let overlooked = config.map(Config::overlooked_keys).unwrap_or_default();
+    for path in overlooked {
+        notes.push(format!(
+            "`{}` is no key to us: keys are files called `*.pem`",
+            path.display()
+        ));
+    }
+    notes.iter().map(|note| format!("{when}{note}")).collect()
 }
 
 fn rows(trusted: &TrustedKeys) -> Vec<KeyRow> {
@@ -146,27 +133,24 @@ fn rows(trusted: &TrustedKeys) -> Vec<KeyRow> {
 }
 
 fn text(told: &Told) -> String {
-    let mut text = format!("{:<64}  {:<8}  {:<20}  UNTIL\n", "KEY", "ROLE", "FROM");
-    let time = |time: Option<Timestamp>| time.map_or("-".to_owned(), |time| time.to_string());
+    let mut text = table(&told.keys);
     // Writing to a text cannot fail.
-    for key in &told.keys {
-        let role = key
-            .role
-            .map_or("REVOKED".to_owned(), |role| role.to_string());
-        let (from, until) = (time(key.window.not_before), time(key.window.not_after));
-        let _ = writeln!(text, "{}  {role:<8}  {from:<20}  {until}", key.id);
-    }
     let _ = writeln!(text, "{}; a heartbeat needs bundlers alone", told.policy);
+    if let Some(keys) = told.keys_after.as_ref().filter(|keys| **keys != told.keys) {
+        let _ = write!(text, "after the change:\n{}", table(keys));
+    }
     for bundle in &told.bundles {
         let BundleRow {
             sequence,
             here,
+            stays,
             now,
             after,
         } = bundle;
+        let stays = if *stays { ", and stays so" } else { "" };
         let _ = writeln!(
             text,
-            "bundle {sequence} ({here} here): {}: {}",
+            "bundle {sequence} ({here} here{stays}): {}: {}",
             now.word(),
             now.says
         );
@@ -174,8 +158,23 @@ fn text(told: &Told) -> String {
             let _ = writeln!(text, "  after the change: {}: {}", after.word(), after.says);
         }
     }
-    for note in &told.notes {
+    let after = told.notes_after.iter().flatten();
+    for note in told.notes.iter().chain(after) {
         let _ = writeln!(text, "note  {note}");
+    }
+    text
+}
+
+fn table(keys: &[KeyRow]) -> String {
+    let mut text = format!("{:<64}  {:<8}  {:<20}  UNTIL\n", "KEY", "ROLE", "FROM");
+    let time = |time: Option<Timestamp>| time.map_or("-".to_owned(), |time| time.to_string());
+    for key in keys {
+        let role = key
+            .role
+            .map_or("REVOKED".to_owned(), |role| role.to_string());
+        let (from, until) = (time(key.window.not_before), time(key.window.not_after));
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "{}  {role:<8}  {from:<20}  {until}", key.id);
     }
     text
 }

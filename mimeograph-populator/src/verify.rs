@@ -47,13 +47,20 @@ struct Row {
 
 /// A bundle did not pass.
 #[derive(Debug, thiserror::Error)]
-#[error("{failed} of {total} bundles did not pass; the first: {first}")]
+#[error("{}{first}", counted(*failed, *total))]
 struct NotPassed {
     failed: usize,
     total: usize,
     first: String,
     id: ErrorId,
     hint: Option<String>,
+}
+
+fn counted(failed: usize, total: usize) -> String {
+    match failed {
+        0 => format!("each of the {total} bundles passed, but not together: "),
+        failed => format!("{failed} of {total} bundles did not pass; the first: "),
+    }
 }
 
 impl Fault for NotPassed {

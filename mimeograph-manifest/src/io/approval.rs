@@ -232,6 +232,9 @@ impl Candidate {
             listed(manifest.signers()),
         );
         // Writing to a text cannot fail.
+        if !manifest.audience.is_empty() {
+            let _ = writeln!(text, "for {} alone", manifest.audience.join(", "));
+        }
         for lack in &manifest.incomplete {
             let _ = writeln!(text, "PARTIAL: {} is missing from it", lack.reference);
         }

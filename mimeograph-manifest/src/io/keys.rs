@@ -71,7 +71,7 @@ impl Fault for KeyFileError {
                 "put the public keys (`*.pub.pem`, made by `mimeograph-bundler keygen --out DIR`) there".into(),
             ),
             Self::TooFew { .. } => Some(
-                "add the public keys of the others who sign, or lower the threshold; a key that is there twice counts once".into(),
+                "add the public keys of the others who sign; a key that is there twice counts once, and a revoked one not at all".into(),
             ),
             Self::TooFewOf(_) => Some(
                 "say in the `keys.yaml` beside the keys which of them have this role: a key without one is a bundler's; a revoked \
@@ -79,7 +79,7 @@ impl Fault for KeyFileError {
                     .into(),
             ),
             Self::About { .. } => Some(
-                "write `keys: { KEY_ID: { role: bundler, notBefore: TIME, notAfter: TIME } }`, with ids as `openssl pkey -pubin -in \
+                "write `keys: { KEY_ID: { role: bundler, notBefore: TIME, notAfter: TIME } }`, each with its role (`bundler` or `approver`), with ids as `openssl pkey -pubin -in \
                  KEY.pub.pem -outform DER | sha256sum` prints them, and times like 2026-11-26T00:00:00Z"
                     .into(),
             ),
@@ -139,21 +139,28 @@ pub fn own(config: &Config) -> Result<TrustedKeys, Failure> {
 
 /// The trusted keys of the configuration with what is said of them, those that count no more, and how many must have signed.
 pub fn trusted(config: &Config) -> Result<TrustedKeys, Failure> {
-    let folders = config.trust.keys.iter().map(|place| place.to_path_buf());
-    let keys = about::read(&config.trusted_keys()?, folders)?;
-    let revoked = config
-        .revoked_keys()?
-        .iter()
-        .map(|path| public(path))
-        .collect::<Result<Vec<_>, _>>()?;
-    let policy = config.trust.policy;
-    let trusted = TrustedKeys::with(keys, revoked, policy, Some(clock::now()));
+    let trusted = trusted_or_too_few(config)?;
     check_enough(&trusted)?;
     Ok(trusted)
 }
 
+/// The same, also where they are too few ever to sign what must be signed.
+pub fn trusted_or_too_few(config: &Config) -> Result<TrustedKeys, Failure> {
+    let folders = config.trust.keys.iter().map(|place| place.to_path_buf());
+    let keys = about::read(&config.trusted_keys()?, folders)?;
+    let policy = config.trust.policy;
+    let revoked = revoked(config)?;
+    Ok(TrustedKeys::with(keys, revoked, policy, Some(clock::now())))
+}
+
+fn revoked(config: &Config) -> Result<Vec<PublicKey>, Failure> {
+    let files = config.revoked_keys()?;
+    let keys = files.iter().map(|path| public(path));
+    Ok(keys.collect::<Result<_, _>>()?)
+}
+
 /// Whether there are as many keys as must have signed.
-fn check_enough(trusted: &TrustedKeys) -> Result<(), KeyFileError> {
+pub fn check_enough(trusted: &TrustedKeys) -> Result<(), KeyFileError> {
     let Some(lack) = trusted.lacks(&trusted.ids(), Asks::Policy) else {
         return Ok(());
     };
@@ -180,8 +187,9 @@ fn read(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
     Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// Keys named on a command line, files or directories of `*.pem`; one of them must have signed.
-pub fn trusted_files(places: &[PathBuf]) -> Result<TrustedKeys, Failure> {
+/// Keys named on a command line, files or directories of `*.pem`; one of them must have signed. What a configuration, where
+/// there is one, says is revoked stays so.
+pub fn trusted_files(places: &[PathBuf], config: Option<&Config>) -> Result<TrustedKeys, Failure> {
     let mut files = Vec::new();
     for place in places {
         if !place.is_dir() {
@@ -199,5 +207,6 @@ pub fn trusted_files(places: &[PathBuf]) -> Result<TrustedKeys, Failure> {
     }
     let keys = about::read(&files, places.iter().cloned())?;
     let policy = Policy::any(NonZeroUsize::MIN);
-    Ok(TrustedKeys::with(keys, [], policy, Some(clock::now())))
+    let revoked = config.map(revoked).transpose()?.unwrap_or_default();
+    Ok(TrustedKeys::with(keys, revoked, policy, Some(clock::now())))
 }

@@ -58,15 +58,14 @@ impl Documents {
         });
         let mut signatures = Vec::new();
         for (manifest, signer) in found.into_iter().take(limits::SIGNATURES) {
-            let mut bytes = Vec::new();
             let key = signature(number, manifest.clone(), signer.clone());
-            if store.get(&key, limits::SIGNATURE_SIZE, &mut bytes)? {
+            store.get_each(&key, limits::SIGNATURE_SIZE, &mut |bytes| {
                 signatures.push(FoundSignature {
-                    manifest,
-                    signer,
+                    manifest: manifest.clone(),
+                    signer: signer.clone(),
                     bytes,
                 });
-            }
+            })?;
         }
         Ok(Some(Signed::new(number, payload, signatures)))
     }

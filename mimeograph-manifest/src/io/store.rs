@@ -31,6 +31,20 @@ pub trait Fetch: Send + Sync {
     /// are read, so that the caller sees that it is too long. `false`: there is none.
     fn get(&self, key: &Key, limit: u64, into: &mut Vec<u8>) -> Result<bool, StoreError>;
 
+    /// Reads all that lies under a name: one object or none, but for a store that others have added to.
+    fn get_each(
+        &self,
+        key: &Key,
+        limit: u64,
+        each: &mut dyn FnMut(Vec<u8>),
+    ) -> Result<(), StoreError> {
+        let mut bytes = Vec::new();
+        if self.get(key, limit, &mut bytes)? {
+            each(bytes);
+        }
+        Ok(())
+    }
+
     /// The store's own clock, where it has one.
     fn clock(&self) -> Result<Option<Timestamp>, StoreError>;
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::{Scratch, run, try_to_run};
 use mimeograph_manifest::failure::{ErrorId, Fault as _};
-use mimeograph_manifest::key::{KeyError, PublicKey, SigningKey};
+use mimeograph_manifest::key::{Instead, KeyError, PublicKey, SigningKey};
 use pem_rfc7468::LineEnding;
 use serde::Deserialize;
 
@@ -116,13 +116,14 @@ fn keys_that_openssl_encrypts_or_makes_for_other_algorithms_are_refused() {
     openssl("genpkey -algorithm ed25519 -aes256 -pass pass:word -out encrypted.pem");
     openssl("genpkey -algorithm rsa -pkeyopt rsa_keygen_bits:2048 -out rsa.pem");
     openssl("genpkey -algorithm ec -pkeyopt ec_paramgen_curve:P-256 -out ec.pem");
-    for name in ["encrypted.pem", "rsa.pem", "ec.pem"] {
+    for (name, error) in [
+        ("encrypted.pem", KeyError::Encrypted),
+        ("rsa.pem", KeyError::NotPrivate(Instead::OtherKey)),
+        ("ec.pem", KeyError::NotPrivate(Instead::OtherKey)),
+    ] {
         let text = fs::read_to_string(folder.join(name)).unwrap();
-        assert_eq!(
-            SigningKey::from_pem(&text).unwrap_err().id(),
-            ErrorId::KeyInvalid,
-            "{name}"
-        );
+        assert_eq!(SigningKey::from_pem(&text).unwrap_err(), error, "{name}");
+        assert_eq!(error.id(), ErrorId::KeyInvalid);
         assert_eq!(
             PublicKey::from_pem(&text),
             Err(KeyError::PrivateNotPublic),
@@ -133,7 +134,7 @@ fn keys_that_openssl_encrypts_or_makes_for_other_algorithms_are_refused() {
         let public = openssl(&format!("pkey -in {name}.pem -pubout"));
         assert_eq!(
             PublicKey::from_pem(&public),
-            Err(KeyError::NotPublic),
+            Err(KeyError::NotPublic(Instead::OtherKey)),
             "{name}"
         );
     }

@@ -10,7 +10,7 @@ use mimeograph_manifest::name::{Sequence, StreamId};
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The state cannot be read or written.
-    #[error("failed to keep the state")]
+    #[error("failed to read or write the state")]
     Disk(#[source] DiskError),
     /// It is not one.
     #[error("the state `{}` cannot be read", path.display())]

@@ -25,11 +25,11 @@ impl Ledger {
         sequence: Sequence,
         inventory: &[u8],
     ) -> Result<(), Failure> {
-        disk::create_folder(&folder(metadata), 0o700)?;
+        disk::create_folder(&folder(metadata), 0o755)?;
         Ok(disk::write_durably(
             &path(metadata, sequence),
             inventory,
-            0o600,
+            0o644,
         )?)
     }
 

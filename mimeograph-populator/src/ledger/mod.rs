@@ -155,7 +155,8 @@ impl Ledger {
             path: path.clone(),
             source,
         })?;
-        disk::write_durably(&path, &bytes, 0o600).map_err(LedgerError::Disk)
+        // Nothing in it is secret, and whoever approves as another user looks into it.
+        disk::write_durably(&path, &bytes, 0o644).map_err(LedgerError::Disk)
     }
 
     /// The content mark: the highest applied bundle with content.

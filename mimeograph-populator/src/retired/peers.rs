@@ -129,7 +129,7 @@ fn namespaces<'a>(own: &'a str, repositories: &BTreeSet<&'a str>) -> BTreeSet<&'
 
 fn read_peer(copies: &Copies, peer: &Peer) -> Result<VerifiedCopy, Failure> {
     let files: Vec<PathBuf> = peer.keys.iter().map(|key| key.to_path_buf()).collect();
-    let trusted = keys::trusted_files(&files)?;
+    let trusted = keys::trusted_files(&files, None)?;
     let place = copies.place(&peer.stream);
     match copies.read(&peer.stream, &trusted)? {
         Found::Verified(copy) if is_silent(&copy) => {

@@ -52,6 +52,7 @@ fn a_fit_side_has_a_line_for_everything_and_nothing_is_changed() {
                 "state",
                 "state copy",
                 "store",
+                "stream",
                 "clock",
             ],
         ),

@@ -35,14 +35,14 @@ fn both_sides_list_the_same_bundles_and_the_populator_says_what_became_of_them()
     for (row, here) in connected.iter().zip(&after) {
         assert_eq!(
             (&row["sha256"], &row["bytes"]),
-            (&here["says"], &here["bytes"])
+            (&here["sha256"], &here["bytes"])
         );
         let table = lab.bundler(&["list"]).stdout;
         assert!(table.contains(row["sha256"].as_str().unwrap()), "{table}");
         assert!(
             lab.populator(&["list"])
                 .stdout
-                .contains(here["says"].as_str().unwrap())
+                .contains(here["sha256"].as_str().unwrap())
         );
     }
 }

@@ -1,11 +1,14 @@
 //! Two people, rotation, revocation and freshness: what a security officer signs off.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
-use mimeograph_tests::gap::Ran;
+use mimeograph_tests::gap::{Ran, copy_folder};
 
 use crate::lab::{Lab, done, refused};
+use crate::user::{NOBODY, as_user, run};
 
 /// What the far side trusts: keys by the names of their folders, with what `keys.yaml` says of each.
 struct Trusted<'a> {
@@ -220,6 +223,33 @@ fn an_officer_approves_inside_the_gap_without_writing_to_the_store() {
 }
 
 #[test]
+fn an_officer_who_is_another_user_approves_as_well() {
+    let lab = two_people("");
+    with_approvals(&lab, "");
+    done(&lab.bundler(&["run"]));
+    let approver = private(&lab, "approver");
+    done(&lab.populator(&["approve", "1", "--key", &approver]));
+    applies(&lab);
+    lab.add_image(3);
+    done(&lab.bundler(&["run"]));
+    lab.let_others_in();
+    let (key, folder) = (lab.path("approver"), lab.path("approvals"));
+    for (path, mode) in [
+        (&folder, 0o777),
+        (&key, 0o755),
+        (&key.join("signing.pem"), 0o644),
+    ] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let arguments = ["approve", "2", "--key", &approver];
+    let command = lab.command(&lab.programs().populator, "disconnected", &arguments);
+    let ran = run(as_user(NOBODY, &command));
+    done(&ran);
+    assert!(ran.stdout.contains("against bundle 1"), "{ran}");
+    applies(&lab);
+}
+
+#[test]
 fn a_stolen_key_is_revoked_and_what_was_not_applied_is_signed_again() {
     let lab = lab_with("");
     done(&lab.bundler(&["run"]));
@@ -235,9 +265,28 @@ fn a_stolen_key_is_revoked_and_what_was_not_applied_is_signed_again() {
     let ran = lab.populator(&["run"]);
     refused(&ran, 77, "UNTRUSTED", &["bundle 2", "(revoked)"]);
     assert!(lab.target.snapshot() == before);
+    // What was applied is told as before.
+    let listed = lab.populator(&["list", "--output", "json"]);
+    let first = &listed.json()["result"][0];
+    assert_eq!(
+        [&first["here"], &first["kind"]],
+        ["applied", "full"],
+        "{listed}"
+    );
+    assert_eq!(first["errorId"], "UNTRUSTED", "{listed}");
     // The bundler goes on with the new key, and believes the old one no more: what was its own is signed again.
     with_key(&lab, "new", "");
     let (new, old) = (private(&lab, "new"), public(&lab, "keys"));
+    for command in [&["diff", "1", "2"][..], &["list"], &["show", "2"]] {
+        let ran = lab.bundler(command);
+        refused(
+            &ran,
+            83,
+            "STATE_LOST",
+            &["signing.alsoTrust", "mimeograph-bundler sign"],
+        );
+        done(&lab.bundler(&[command, &["--trust", &old]].concat()));
+    }
     for bundle in ["1", "2"] {
         done(&lab.bundler(&["sign", bundle, "--trust", &old, "--key", &new]));
     }
@@ -265,17 +314,17 @@ fn a_window_ends_by_what_was_signed_and_begins_by_the_clock() {
     let id = ran.json()["result"]["keys"][0]["id"].clone();
     let id = id.as_str().unwrap();
     keys.say(&format!(
-        "keys:\n  {id}: {{ notAfter: 2026-01-01T00:00:00Z }}\n"
+        "keys:\n  {id}: {{ role: bundler, notAfter: 2026-01-01T00:00:00Z }}\n"
     ));
     let ran = lab.populator(&["run"]);
-    refused(&ran, 77, "UNTRUSTED", &["no longer valid"]);
+    refused(&ran, 77, "UNTRUSTED", &["not valid for what is made after"]);
     keys.say(&format!(
-        "keys:\n  {id}: {{ notBefore: 2999-01-01T00:00:00Z }}\n"
+        "keys:\n  {id}: {{ role: bundler, notBefore: 2999-01-01T00:00:00Z }}\n"
     ));
     let ran = lab.populator(&["run"]);
-    refused(&ran, 77, "UNTRUSTED", &["not valid yet"]);
+    refused(&ran, 77, "UNTRUSTED", &["not valid before"]);
     keys.say(&format!(
-        "keys:\n  {id}: {{ notAfter: 2999-01-01T00:00:00Z }}\n"
+        "keys:\n  {id}: {{ role: bundler, notAfter: 2999-01-01T00:00:00Z }}\n"
     ));
     applies(&lab);
 }
@@ -294,10 +343,16 @@ fn trust_says_what_a_change_would_do_before_it_is_made() {
     done(&ran);
     let says = ["bundle 1 (new here): accepted", "after the change: waits"];
     assert!(says.iter().all(|says| ran.stdout.contains(says)), "{ran}");
-    fs::write(lab.path("trusted/keys.yaml"), "keys: {}\n").unwrap();
+    // What nobody could ever meet is shown before it is made, too.
+    keys.say("keys: {}\n");
     let ran = lab.populator(&["trust", "--after", &after]);
-    refused(&ran, 78, "CONFIG_INVALID", &["trust.require.approver"]);
+    done(&ran);
+    let says =
+        "note  after the change: every run ends with [CONFIG_INVALID]: `trust.require.approver`";
+    assert!(ran.stdout.contains(says), "{ran}");
     applies(&lab);
+    let ran = lab.populator(&["trust"]);
+    assert!(ran.stdout.contains("(applied here, and stays so)"), "{ran}");
 }
 
 #[test]
@@ -359,6 +414,10 @@ fn an_approver_is_shown_the_change_against_what_was_let_pass() {
     let shown = lab.bundler(&["sign", "3", "--key", &approver]);
     done(&shown);
     assert!(shown.stdout.contains("look at it, too"), "{shown}");
+    // What the same person has signed is known to him: 3 is compared with 2 then.
+    done(&lab.bundler(&["sign", "2", "--key", &approver]));
+    let shown = lab.bundler(&["sign", "3", "--key", &approver]);
+    assert!(!shown.stdout.contains("look at it, too"), "{shown}");
     // The store is emptied behind a diode: what was applied here is known here.
     let manifests = lab.path("store/manifests");
     for name in crate::user::names(&manifests) {
@@ -387,7 +446,7 @@ fn an_approval_that_would_not_count_is_refused() {
         &lab.populator(&approve),
         78,
         "KEY_INVALID",
-        &["window", "keys.yaml"],
+        &["not valid for what is made after 2026-01-01T00:00:00Z"],
     );
     assert!(!lab.path("approvals").exists());
     keys.say(&about);
@@ -465,6 +524,114 @@ fn what_is_unpacked_or_verified_by_number_is_of_the_stream_that_is_pinned() {
         refused(&lab.populator(command), 77, "WRONG_STREAM", &["bundle 1"]);
     }
     assert!(!lab.path("unpacked").exists());
+}
+
+/// Another bundle 2 than the one that was applied, signed by the same key.
+fn forked() -> Lab {
+    let lab = lab_with("");
+    done(&lab.bundler(&["run"]));
+    let parts = ["store", "connected"];
+    for part in parts {
+        copy_folder(&lab.path(part), &lab.path(&format!("{part}-1"))).unwrap();
+    }
+    lab.add_image(3);
+    done(&lab.bundler(&["run"]));
+    applies(&lab);
+    for part in parts {
+        fs::remove_dir_all(lab.path(part)).unwrap();
+        fs::rename(lab.path(&format!("{part}-1")), lab.path(part)).unwrap();
+    }
+    lab.add_image(4);
+    done(&lab.bundler(&["run"]));
+    lab
+}
+
+#[test]
+fn what_was_applied_is_told_by_the_ledger_not_by_the_store() {
+    let lab = forked();
+    let applied = |ran: &Ran| ran.json()["result"][1].clone();
+    let theirs = applied(&lab.bundler(&["list", "--output", "json"]));
+    let ours = applied(&lab.populator(&["list", "--output", "json"]));
+    assert_eq!([&ours["here"], &ours["errorId"]], ["applied", "FORK"]);
+    let [ours, theirs] = [ours, theirs].map(|row| row["sha256"].as_str().unwrap().to_owned());
+    assert_ne!(ours, theirs);
+    let listed = lab.populator(&["list"]);
+    assert!(
+        listed.stdout.contains(&format!("{ours}  [FORK] DIFFERS")),
+        "{listed}"
+    );
+    assert!(listed.stdout.contains(&theirs), "{listed}");
+    let told = lab.populator(&["trust"]);
+    assert!(
+        told.stdout.contains("and stays so): REFUSED: DIFFERS"),
+        "{told}"
+    );
+    for command in [&["show", "2"][..], &["check"], &["plan"], &["run"]] {
+        refused(&lab.populator(command), 82, "FORK", &[]);
+    }
+    // Its manifest may be gone altogether.
+    for name in crate::user::names(&lab.path("store/manifests")) {
+        if name.starts_with("0000000002") {
+            fs::remove_file(lab.path("store/manifests").join(name)).unwrap();
+        }
+    }
+    let listed = lab.populator(&["list"]);
+    let says = format!("applied   {ours}  [INPUT_MISSING] it is not in the store");
+    assert!(listed.stdout.contains(&says), "{listed}");
+}
+
+#[test]
+fn check_and_plan_say_what_a_run_would_say_of_the_stream() {
+    let lab = lab_with("");
+    done(&lab.bundler(&["run"]));
+    done(&lab.populator(&["check"]));
+    set_trust(&lab, &format!("  stream: {}\n", "0".repeat(32)));
+    refused(&lab.populator(&["check"]), 77, "WRONG_STREAM", &[]);
+    set_trust(&lab, "  maxAge: 1s\n");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    refused(&lab.populator(&["check"]), 79, "STALE", &[]);
+    set_trust(&lab, "  maxAge: 0s\n");
+    refused(
+        &lab.populator(&["check"]),
+        78,
+        "CONFIG_INVALID",
+        &["trust.maxAge", "0s"],
+    );
+    let lab = two_people("");
+    done(&lab.bundler(&["run"]));
+    let planned = lab.populator(&["plan", "--output", "json"]);
+    done(&planned);
+    let waiting = &planned.json()["result"]["waiting"][0];
+    assert_eq!(waiting["sequence"], 1, "{planned}");
+    let planned = lab.populator(&["plan"]);
+    let says = [
+        "waiting for bundle 1",
+        "role `approver`",
+        "nothing to do yet",
+    ];
+    assert!(
+        says.iter().all(|says| planned.stdout.contains(says)),
+        "{planned}"
+    );
+}
+
+#[test]
+fn a_damaged_approval_does_not_hide_the_signature_in_the_store() {
+    let lab = two_people("");
+    with_approvals(&lab, "");
+    done(&lab.bundler(&["run"]));
+    fs::create_dir(lab.path("approvals")).unwrap();
+    for name in crate::user::names(&lab.path("store/manifests")) {
+        if Path::new(&name).extension().is_some_and(|end| end == "sig") {
+            fs::write(lab.path("approvals").join(name), [7; 64]).unwrap();
+        }
+    }
+    let approver = private(&lab, "approver");
+    let ran = lab.populator(&["approve", "1", "--key", &approver, "--output", "json"]);
+    done(&ran);
+    assert_eq!(ran.json()["result"]["role"], "approver", "{ran}");
+    assert!(ran.json()["result"]["lacks"].is_null(), "{ran}");
+    applies(&lab);
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn what_another_key_signed_is_not_trusted_and_that_key_is_named() {
         "UNTRUSTED",
         &[
             "2 of 2 bundles did not pass",
-            "keys that are not trusted",
+            "only signatures that do not count",
             &key[..16],
         ],
     );

@@ -146,7 +146,7 @@ fn one_half_of_a_pair_in_the_place_of_the_other_is_refused() {
         [
             &[
                 "keys/signing.pem` cannot be used",
-                "not an Ed25519 private key",
+                "a public key where the private one belongs",
             ],
             &[
                 "keys/signing.pub.pem` cannot be used",

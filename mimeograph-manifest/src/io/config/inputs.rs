@@ -124,6 +124,18 @@ impl Config {
         self.keys("trust.keys", &self.trust.keys, remedy)
     }
 
+    /// What lies in the folders of the trusted keys and is none of them, though it may have been meant.
+    pub fn overlooked_keys(&self) -> Vec<PathBuf> {
+        let places = self.trust.keys.iter();
+        let folders = places.filter(|place| place.is_dir());
+        let all = folders.flat_map(|folder| all_at(folder).unwrap_or_default());
+        let is_overlooked = |path: &PathBuf| {
+            let is_key = is_pem(path) && path.is_file() && !is_hidden(path);
+            !is_key && path.file_name().is_some_and(|name| name != "keys.yaml")
+        };
+        all.filter(is_overlooked).collect()
+    }
+
     /// The files of the keys that count no more. A folder may be empty: nobody was robbed yet.
     pub fn revoked_keys(&self) -> Result<Vec<PathBuf>, ConfigError> {
         let field = Field::named("trust.revoked");
@@ -215,7 +227,8 @@ impl Config {
     }
 }
 
-/// A file, or everything in a folder but for dot names: a ConfigMap's own links.
+/// A file, or everything in a folder but for dot names, among them a ConfigMap's own links: `..data`. One that is called a
+/// key is meant.
 fn all_at(place: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !fs::metadata(place)?.is_dir() {
         return Ok(vec![place.to_owned()]);
@@ -223,12 +236,17 @@ fn all_at(place: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for entry in fs::read_dir(place)? {
         let entry = entry?;
-        if !is_hidden(&entry.path()) {
-            all.push(entry.path());
+        let path = entry.path();
+        if !is_hidden(&path) || is_pem(&path) {
+            all.push(path);
         }
     }
     all.sort();
     Ok(all)
+}
+
+fn is_pem(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "pem")
 }
 
 fn is_hidden(path: &Path) -> bool {
@@ -243,9 +261,7 @@ fn keys_at(place: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(place) else {
         return Vec::new();
     };
-    let is_key = |path: &PathBuf| {
-        path.extension().is_some_and(|end| end == "pem") && path.is_file() && !is_hidden(path)
-    };
+    let is_key = |path: &PathBuf| is_pem(path) && path.is_file() && !is_hidden(path);
     let mut keys: Vec<_> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(is_key)

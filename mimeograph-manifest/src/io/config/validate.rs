@@ -310,7 +310,7 @@ impl Check<'_> {
             wait_at_most: self
                 .one("trust.waitAtMost", raw.wait_at_most)?
                 .unwrap_or(Period::hours(24)),
-            max_age: self.one("trust.maxAge", raw.max_age)?,
+            max_age: self.with("trust.maxAge", raw.max_age, some_time)?,
             approvals_dir: self.path("trust.approvalsDir", raw.approvals_dir)?,
             clock_skew: self
                 .one("trust.clockSkew", raw.clock_skew)?
@@ -418,6 +418,18 @@ impl FromStr for RemoveSignatures {
             )),
         }
     }
+}
+
+/// Nothing is younger than no time at all.
+fn some_time(text: &str) -> Result<Period, Mistake> {
+    let period: Period = text.parse()?;
+    if period.seconds() == 0 {
+        return Err(Mistake::new(
+            "which nothing can meet",
+            "write how old the newest bundle or heartbeat may be, such as `3d`; leave it out where that does not matter",
+        ));
+    }
+    Ok(period)
 }
 
 fn stream_id(text: &str) -> Result<StreamId, Mistake> {

@@ -20,10 +20,10 @@ struct About {
     keys: Entries,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Entry {
-    #[serde(default)]
+    // Not the default of a key that is not named: a forgotten role would make an approver a bundler.
     role: KeyRole,
     #[serde(default)]
     not_before: Option<Timestamp>,
@@ -214,32 +214,36 @@ mod tests {
         let one = id(1);
         for (about, word) in [
             (
-                format!("keys:\n  {}: {{}}\n", Digest::of(b"x")),
+                format!("keys:\n  {}: {{ role: bundler }}\n", Digest::of(b"x")),
                 "no key with id",
             ),
             (
-                format!("keys:\n  {one}: {{}}\n  {one}: {{ role: approver }}\n"),
+                format!("keys:\n  {one}: {{ notAfter: 2026-01-01T00:00:00Z }}\n"),
+                "missing field `role`",
+            ),
+            (
+                format!("keys:\n  {one}: {{ role: bundler }}\n  {one}: {{ role: approver }}\n"),
                 "twice",
             ),
             (format!("keys:\n  {one}: {{ role: admin }}\n"), "admin"),
             (
-                format!("keys:\n  {one}: {{ rôle: approver }}\n"),
+                format!("keys:\n  {one}: {{ role: approver, rôle: approver }}\n"),
                 "unknown field",
             ),
             (
-                format!("keys:\n  {one}: {{ notAfter: tomorrow }}\n"),
+                format!("keys:\n  {one}: {{ role: bundler, notAfter: tomorrow }}\n"),
                 "tomorrow",
             ),
             (
                 format!(
-                    "keys:\n  {one}: {{ notBefore: 2026-02-01T00:00:00Z, notAfter: 2026-01-01T00:00:00Z }}\n"
+                    "keys:\n  {one}: {{ role: bundler, notBefore: 2026-02-01T00:00:00Z, notAfter: 2026-01-01T00:00:00Z }}\n"
                 ),
                 "ends before it begins",
             ),
             ("keys: 5\n".to_owned(), "key ids"),
             ("revoked: []\n".to_owned(), "unknown field"),
             (
-                format!("keys:\n  {one}: &x {{}}\n  {}: *x\n", id(2)),
+                format!("keys:\n  {one}: &x {{ role: bundler }}\n  {}: *x\n", id(2)),
                 "aliases",
             ),
         ] {
