@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::disk::{self, Action, DiskError};
+use mimeograph_manifest::io::landing::Landing;
 use mimeograph_manifest::io::store::{Fetch, Listed, StoreError};
 use mimeograph_manifest::layout::{Key, MANIFESTS};
 use mimeograph_manifest::limits;
@@ -121,6 +122,10 @@ impl Fetch for Approved {
             each(bytes.clone());
         }
         self.store.get_each(key, limit, each)
+    }
+
+    fn land(&self, key: &Key, landing: Landing) -> Result<Option<Landing>, StoreError> {
+        self.store.land(key, landing)
     }
 
     fn clock(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -1,17 +1,21 @@
-//! Chunks -> files in a private folder: bound, hash, decompress within the signed size, hash again,
-//! write at the offset. What an earlier run left is hashed again and not fetched twice.
+//! Chunks -> files in a private folder: bound, hash and write at the offset while they arrive; what is compressed is hashed,
+//! decompressed within the signed size, hashed again and written. What an earlier run left is hashed again and not fetched
+//! twice.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mimeograph_manifest::chunk::Chunk;
-use mimeograph_manifest::digest::Digest;
+use mimeograph_manifest::chunk::{Chunk, Encoding};
+use mimeograph_manifest::digest::{Digest, Hasher};
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
+use mimeograph_manifest::io::archives::Digests;
 use mimeograph_manifest::io::disk::{self, Action, id_of};
 use mimeograph_manifest::io::interrupt::Interrupt;
+use mimeograph_manifest::io::landing::Landing;
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::io::throttle::Throttle;
 use mimeograph_manifest::io::{failpoint, fetched};
@@ -63,49 +67,127 @@ pub struct Pace<'a> {
     pub progress: &'a (dyn Fn(u64) + Sync),
 }
 
-/// One chunk of one file, and where it belongs.
-struct Piece<'a> {
+/// Chunks of one file that follow each other and may be one blob: all but the last are as long as any chunk of it.
+#[derive(Clone, Copy)]
+struct Run<'a> {
     file: &'a manifest::File,
     target: usize,
-    chunk: &'a Chunk,
-    offset: u64,
+    /// Where in the file it begins.
+    begins: u64,
+    chunks: &'a [Chunk],
+}
+
+impl Run<'_> {
+    fn offset(&self, chunk: usize) -> u64 {
+        let before = self.chunks[..chunk].iter();
+        self.begins + before.map(|chunk| chunk.raw_size).sum::<u64>()
+    }
 }
 
 /// Puts files together below `folder`, under their names. They are not made to last: what a crash leaves is hashed again.
+/// Returns the digests of what was hashed on the way beyond the chunks, by the numbers of `files`.
 pub fn fetch(
     store: &dyn Fetch,
     files: &[&manifest::File],
     folder: &Path,
     pace: Pace<'_>,
-) -> Result<(), Failure> {
+) -> Result<Digests, Failure> {
     let mut targets = Vec::new();
     for file in files {
         targets.push(target(&folder.join(file.name.as_str()), file.size)?);
     }
-    work(store, &pieces(files), &targets, pace)
+    let runs = runs(files);
+    let work = Work {
+        store,
+        targets: &targets,
+        pace,
+        queue: Mutex::new(Queue::new(&runs)),
+    };
+    work.run()
 }
 
-fn pieces<'a>(files: &[&'a manifest::File]) -> Vec<Piece<'a>> {
-    let mut pieces = Vec::new();
-    for (number, file) in files.iter().enumerate() {
-        let mut offset = 0;
-        for chunk in &file.chunks {
-            pieces.push(Piece {
+fn runs<'a>(files: &[&'a manifest::File]) -> Vec<Run<'a>> {
+    let mut runs = Vec::new();
+    for (target, file) in files.iter().enumerate() {
+        let longest = file.chunks.iter().map(|chunk| chunk.raw_size).max();
+        let mut begins = 0;
+        for chunks in file
+            .chunks
+            .chunk_by(|chunk, _| Some(chunk.raw_size) == longest)
+        {
+            runs.push(Run {
                 file,
-                target: number,
-                chunk,
-                offset,
+                target,
+                begins,
+                chunks,
             });
-            offset += chunk.raw_size;
+            begins += chunks.iter().map(|chunk| chunk.raw_size).sum::<u64>();
         }
     }
-    pieces
+    runs
+}
+
+/// Which chunk is whose turn. Each worker has a run to itself, whose bytes it hashes as a whole, too; where no run is left,
+/// it helps with those of others, which are then hashed again when they are read.
+struct Queue<'a> {
+    runs: &'a [Run<'a>],
+    /// The next run that nobody has begun.
+    next: usize,
+    /// The begun ones that are not all handed out, with the next chunk of each.
+    begun: BTreeMap<usize, usize>,
+    digests: Digests,
+}
+
+impl<'a> Queue<'a> {
+    fn new(runs: &'a [Run<'a>]) -> Self {
+        Self {
+            runs,
+            next: 0,
+            begun: BTreeMap::new(),
+            digests: Digests::default(),
+        }
+    }
+
+    /// The next chunk for whoever had a chunk of the run `own`: the numbers of run and chunk.
+    fn take(&mut self, own: Option<usize>) -> Option<(usize, usize)> {
+        let left = |(run, next): (&usize, &usize)| (self.runs[*run].chunks.len() - next, *run);
+        let run = match own.filter(|own| self.begun.contains_key(own)) {
+            Some(own) => own,
+            None if self.next < self.runs.len() => {
+                self.next += 1;
+                self.begun.insert(self.next - 1, 0);
+                self.next - 1
+            }
+            None => self.begun.iter().map(left).max()?.1,
+        };
+        let next = self.begun.get_mut(&run)?;
+        let chunk = *next;
+        *next += 1;
+        if *next == self.runs[run].chunks.len() {
+            self.begun.remove(&run);
+        }
+        Some((run, chunk))
+    }
+
+    /// Nothing more is handed out.
+    fn stop(&mut self) {
+        self.next = self.runs.len();
+        self.begun.clear();
+    }
+}
+
+/// What a worker has hashed of a run, from its start on without a gap.
+struct Stretch {
+    run: usize,
+    /// The chunk that comes next.
+    next: usize,
+    hasher: Hasher,
 }
 
 /// A file that is being put together.
 struct Target {
-    path: PathBuf,
-    file: File,
+    path: Arc<Path>,
+    file: Arc<File>,
     /// An earlier run left something: it may be right.
     is_old: bool,
 }
@@ -133,69 +215,190 @@ fn target(path: &Path, size: u64) -> Result<Target, StagingError> {
     };
     let file = open().map_err(failed)?;
     Ok(Target {
-        path: path.to_owned(),
-        file,
+        path: path.into(),
+        file: Arc::new(file),
         is_old,
     })
 }
 
-fn work(
-    store: &dyn Fetch,
-    pieces: &[Piece<'_>],
-    targets: &[Target],
-    pace: Pace<'_>,
-) -> Result<(), Failure> {
-    let next = AtomicUsize::new(0);
-    let worker = || -> Result<(), Failure> {
-        let (mut stored, mut raw) = (Vec::new(), Vec::new());
-        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let result = if pace.interrupt.is_raised() {
-                Err(StagingError::Interrupted.into())
-            } else {
-                one(store, piece, targets, pace.throttle, &mut stored, &mut raw)
-            };
-            // The first error makes the others stop at their next piece.
-            result.inspect_err(|_| next.store(pieces.len(), Ordering::Relaxed))?;
-            (pace.progress)(piece.chunk.raw_size);
-        }
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..pace.parallel.max(1))
-            .map(|_| scope.spawn(worker))
-            .collect();
-        // A panic in a worker goes on here, as the bug that it is.
-        workers.into_iter().try_for_each(|worker| {
-            worker
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    })
+/// What the workers share.
+struct Work<'a> {
+    store: &'a dyn Fetch,
+    targets: &'a [Target],
+    pace: Pace<'a>,
+    queue: Mutex<Queue<'a>>,
 }
 
-fn one(
-    store: &dyn Fetch,
-    piece: &Piece<'_>,
-    targets: &[Target],
-    throttle: &Throttle,
-    stored: &mut Vec<u8>,
-    raw: &mut Vec<u8>,
-) -> Result<(), Failure> {
-    let target = &targets[piece.target];
-    if target.is_old {
-        stored.resize(usize::try_from(piece.chunk.raw_size).unwrap_or_default(), 0);
-        let read = target.file.read_exact_at(stored, piece.offset);
-        if read.is_ok() && Digest::of(stored) == piece.chunk.raw {
-            return Ok(());
+impl<'a> Work<'a> {
+    fn run(self) -> Result<Digests, Failure> {
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..self.pace.parallel.max(1))
+                .map(|_| scope.spawn(|| self.take_turns()))
+                .collect();
+            // A panic in a worker goes on here, as the bug that it is.
+            workers.into_iter().try_for_each(|worker| {
+                worker
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+        })?;
+        let queue = self.queue.into_inner();
+        Ok(queue.unwrap_or_else(PoisonError::into_inner).digests)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue<'a>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_turns(&self) -> Result<(), Failure> {
+        let (mut room, mut own, mut stretch) = (Room::default(), None, None);
+        loop {
+            let taken = self.queue().take(own);
+            let Some((number, chunk)) = taken else {
+                return Ok(());
+            };
+            own = Some(number);
+            let run = self.queue().runs[number];
+            let mut hasher = match stretch.take() {
+                Some(Stretch { run, next, hasher }) if (run, next) == (number, chunk) => {
+                    Some(hasher)
+                }
+                _ => (chunk == 0 && run.chunks.len() > 1).then(Hasher::default),
+            };
+            // The first error makes the others stop at their next chunk.
+            self.one(&run, chunk, &mut room, &mut hasher)
+                .inspect_err(|_| self.queue().stop())?;
+            (self.pace.progress)(run.chunks[chunk].raw_size);
+            match hasher {
+                Some(hasher) if chunk + 1 == run.chunks.len() => {
+                    let data = run.begins..run.offset(run.chunks.len());
+                    let digest = hasher.finish();
+                    self.queue().digests.note(run.target, data, digest);
+                }
+                Some(hasher) => {
+                    stretch = Some(Stretch {
+                        run: number,
+                        next: chunk + 1,
+                        hasher,
+                    });
+                }
+                None => {}
+            }
         }
     }
-    throttle.wait_for(piece.chunk.stored_size);
-    let raw = fetched::chunk(store, piece.file, piece.chunk, stored, raw)?;
-    let written = failpoint::write(&target.path, raw, |part, at| {
-        target.file.write_all_at(part, piece.offset + at)
-    });
-    Ok(written.map_err(|source| StagingError::Write {
-        path: target.path.clone(),
-        source,
-    })?)
+
+    /// Brings one chunk to its place; `stretch` sees its bytes, too.
+    fn one(
+        &self,
+        run: &Run<'_>,
+        number: usize,
+        room: &mut Room,
+        stretch: &mut Option<Hasher>,
+    ) -> Result<(), Failure> {
+        if self.pace.interrupt.is_raised() {
+            return Err(StagingError::Interrupted.into());
+        }
+        let target = &self.targets[run.target];
+        let (chunk, offset) = (&run.chunks[number], run.offset(number));
+        let Room { stored, raw } = room;
+        if target.is_old {
+            stored.resize(usize::try_from(chunk.raw_size).unwrap_or_default(), 0);
+            let read = target.file.read_exact_at(stored, offset);
+            if read.is_ok() && Digest::of(stored) == chunk.raw {
+                go_on(stretch, stored);
+                return Ok(());
+            }
+        }
+        let failed = |source| StagingError::Write {
+            path: target.path.to_path_buf(),
+            source,
+        };
+        self.pace.throttle.wait_for(chunk.stored_size);
+        if chunk.encoding == Encoding::None {
+            let (file, path) = (Arc::clone(&target.file), Arc::clone(&target.path));
+            let landing = Landing::new(file, path, offset, chunk.raw_size, stretch.take());
+            let landed = fetched::land(self.store, run.file, chunk, landing)?;
+            *stretch = landed.map_err(failed)?.stretch;
+            return Ok(());
+        }
+        let raw = fetched::chunk(self.store, run.file, chunk, stored, raw)?;
+        go_on(stretch, raw);
+        let written = failpoint::write(&target.path, raw, |part, at| {
+            target.file.write_all_at(part, offset + at)
+        });
+        Ok(written.map_err(failed)?)
+    }
+}
+
+fn go_on(stretch: &mut Option<Hasher>, bytes: &[u8]) {
+    if let Some(hasher) = stretch {
+        // A hasher takes every byte and never fails.
+        let _ = hasher.write_all(bytes);
+    }
+}
+
+/// Room for a chunk's two forms, used again and again.
+#[derive(Default)]
+struct Room {
+    stored: Vec<u8>,
+    raw: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LENGTHS: [u64; 7] = [1, 8, 8, 3, 2, 8, 5];
+
+    fn chunk(raw_size: u64) -> Chunk {
+        let digest = Digest::of(&raw_size.to_le_bytes());
+        Chunk {
+            stored: digest,
+            stored_size: raw_size,
+            encoding: Encoding::None,
+            raw: digest,
+            raw_size,
+        }
+    }
+
+    fn file() -> manifest::File {
+        manifest::File {
+            name: "mirror_000001.tar".parse().unwrap(),
+            role: manifest::Role::Archive,
+            size: LENGTHS.iter().sum(),
+            chunks: LENGTHS.map(chunk).to_vec(),
+        }
+    }
+
+    #[test]
+    fn runs_end_with_a_chunk_that_is_shorter_than_the_longest() {
+        let file = file();
+        let runs = runs(&[&file]);
+        let found: Vec<_> = runs
+            .iter()
+            .map(|run| (run.begins, run.chunks.len()))
+            .collect();
+        assert_eq!(found, [(0, 1), (1, 3), (20, 1), (22, 2)]);
+        assert_eq!(runs[1].offset(2), 17);
+    }
+
+    #[test]
+    fn each_has_a_run_to_itself_and_helps_where_none_is_left() {
+        let file = file();
+        let runs = runs(&[&file]);
+        let mut queue = Queue::new(&runs);
+        assert_eq!(queue.take(None), Some((0, 0)));
+        assert_eq!(queue.take(Some(0)), Some((1, 0)));
+        assert_eq!(queue.take(None), Some((2, 0)));
+        assert_eq!(queue.take(Some(1)), Some((1, 1)));
+        assert_eq!(queue.take(Some(2)), Some((3, 0)));
+        // One is done with its own, and helps with what is left most of.
+        assert_eq!(queue.take(None), Some((3, 1)));
+        assert_eq!(queue.take(None), Some((1, 2)));
+        assert_eq!(queue.take(Some(1)), None);
+        let mut queue = Queue::new(&runs);
+        assert!(queue.take(None).is_some());
+        queue.stop();
+        assert_eq!(queue.take(Some(1)), None);
+    }
 }

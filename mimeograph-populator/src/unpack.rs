@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use mimeograph_manifest::digest::Hasher;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::inventory::Inventory;
+use mimeograph_manifest::io::archives::Digests;
 use mimeograph_manifest::io::console::Progress;
 use mimeograph_manifest::io::disk::{self, Action, DiskError};
 use mimeograph_manifest::io::interrupt::Interrupt;
@@ -119,6 +120,7 @@ pub fn unpack(
         progress: &|bytes| progress.add(bytes),
     };
     let mut sums = String::new();
+    let mut known = Digests::of_chunks(&manifest);
     for role in [
         Role::Archive,
         Role::Imageset,
@@ -138,7 +140,10 @@ pub fn unpack(
             Role::Extra => "extra/",
             _ => "",
         };
-        fetch(store, &of_role, &beside.path().join(folder), pace)?;
+        let hashed = fetch(store, &of_role, &beside.path().join(folder), pace)?;
+        if role == Role::Archive {
+            known = known.and(hashed);
+        }
         for file in of_role {
             let name = format!("{folder}{}", file.name);
             let digest = digest(&beside.path().join(&name))?;
@@ -152,7 +157,8 @@ pub fn unpack(
             .next()
             .ok_or(UnpackError::NoBundle(sequence))?;
         let inventory = Inventory::from_bytes(&fetched::small_file(store, inventory)?)?;
-        check_archives(beside.path(), &manifest, &inventory, request.parallel)?;
+        let parallel = request.parallel;
+        check_archives(beside.path(), &manifest, &inventory, &known, parallel)?;
     }
     progress.finish();
     disk::write_durably(&beside.path().join("SHA256SUMS"), sums.as_bytes(), 0o644)?;

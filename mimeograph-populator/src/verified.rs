@@ -176,6 +176,7 @@ impl Previewed {
         let Self { turn, small } = self;
         let staging = bundle_dir.join(staging_name(turn.manifest().digest()));
         private(&staging)?;
+        let mut known = Digests::of_chunks(turn.manifest());
         for (role, folder) in PLACES {
             let files: Vec<_> = turn.manifest().files(*role).collect();
             let folder = staging.join(folder);
@@ -183,8 +184,9 @@ impl Previewed {
                 // Whatever else lies there would be imported too (contract fact 8).
                 remove_others(&folder, &files)?;
             }
-            fetch(store, &files, &folder, pace)?;
+            let hashed = fetch(store, &files, &folder, pace)?;
             if *role == Role::Archive {
+                known = known.and(hashed);
                 close(&folder, &files)?;
             }
         }
@@ -195,7 +197,13 @@ impl Previewed {
             blobs: BTreeMap::new(),
         };
         let (manifest, inventory) = (bundle.manifest(), bundle.inventory());
-        let contents = check_archives(&bundle.archives(), manifest, inventory, pace.parallel)?;
+        let contents = check_archives(
+            &bundle.archives(),
+            manifest,
+            inventory,
+            &known,
+            pace.parallel,
+        )?;
         if purpose == Purpose::Load {
             bundle.judge(&contents, release_keys)?;
         }
@@ -304,11 +312,12 @@ fn opened<'a>(
 }
 
 /// Reads a bundle's archives to their end and compares them with the signed inventory. They were put together from
-/// verified chunks: a blob that is one chunk has been hashed.
+/// verified chunks: what of them is `known` has been hashed.
 pub fn check_archives(
     folder: &Path,
     manifest: &Manifest,
     inventory: &Inventory,
+    known: &Digests,
     parallel: usize,
 ) -> Result<Contents, Failure> {
     let names = manifest.files(Role::Archive);
@@ -316,7 +325,7 @@ pub fn check_archives(
     let reading = Reading {
         parallel,
         chunk_size: u64::MAX,
-        known: &Digests::of_chunks(manifest),
+        known,
         progress: &|_| (),
     };
     let (contents, _) = archives::read(&paths, manifest.producer.generation, &reading)?;

@@ -224,8 +224,10 @@ fn fetch_all(store: &dyn Shelve, into: &Path) -> Result<()> {
         progress: &|_| (),
     };
     let failed = |failure: mimeograph_manifest::failure::Failure| anyhow::anyhow!("{failure:?}");
-    fetch(store, &archives, into, pace).map_err(failed)?;
-    let contents = check_archives(into, &manifest, &inventory, PARALLEL).map_err(failed)?;
+    let hashed = fetch(store, &archives, into, pace).map_err(failed)?;
+    let known = Digests::of_chunks(&manifest).and(hashed);
+    let contents = check_archives(into, &manifest, &inventory, &known, PARALLEL);
+    let contents = contents.map_err(failed)?;
     check_closure(
         &contents.structure,
         &Before::default(),

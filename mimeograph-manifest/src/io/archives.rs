@@ -18,6 +18,13 @@ use crate::manifest::{Generation, Manifest, Role};
 pub struct Digests(HashMap<(usize, u64, u64), Digest>);
 
 impl Digests {
+    /// All of both.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// Those of a bundle's chunks, for archives that were put together from them.
     pub fn of_chunks(manifest: &Manifest) -> Self {
         let mut digests = Self::default();
@@ -36,7 +43,8 @@ impl Digests {
         self.0.get(&(archive, data.start, data.end)).copied()
     }
 
-    fn note(&mut self, archive: usize, data: Range<u64>, digest: Digest) {
+    /// The digest of exactly these bytes, by whoever hashed them.
+    pub fn note(&mut self, archive: usize, data: Range<u64>, digest: Digest) {
         self.0.insert((archive, data.start, data.end), digest);
     }
 }

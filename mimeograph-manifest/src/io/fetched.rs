@@ -1,5 +1,8 @@
 //! Reading chunks back: bound, hash, decompress within the signed size, hash again.
 
+use std::io;
+
+use super::landing::{Landed, Landing};
 use super::store::{Fetch, StoreError};
 use crate::chunk::{Chunk, ChunkError};
 use crate::failure::{ErrorId, Fault};
@@ -61,6 +64,48 @@ impl Fault for FetchError {
     }
 }
 
+/// Reads one chunk, which is stored as it is, to its place in a file.
+pub fn land(
+    store: &dyn Fetch,
+    file: &File,
+    chunk: &Chunk,
+    landing: Landing,
+) -> Result<io::Result<Landed>, FetchError> {
+    let (key, name) = (Key::Chunk(chunk.stored), file.name.to_string());
+    let landing = store
+        .land(&key, landing)
+        .map_err(|source| FetchError::Store {
+            file: name.clone(),
+            source,
+        })?;
+    let Some(landing) = landing else {
+        return Err(incomplete(key, name, None, chunk));
+    };
+    let landed = match landing.end() {
+        Ok(landed) => landed,
+        Err(error) => return Ok(Err(error)),
+    };
+    if landed.seen < chunk.stored_size {
+        return Err(incomplete(key, name, Some(landed.seen), chunk));
+    }
+    if landed.seen > chunk.stored_size || landed.digest != chunk.raw {
+        return Err(FetchError::Damaged {
+            key,
+            file: name,
+            source: ChunkError::Stored,
+        });
+    }
+    Ok(Ok(landed))
+}
+
+fn incomplete(key: Key, file: String, found: Option<u64>, chunk: &Chunk) -> FetchError {
+    let state = match found {
+        Some(found) => format!("still short: {found} of {} bytes", chunk.stored_size),
+        None => "not there yet".into(),
+    };
+    FetchError::Incomplete { key, file, state }
+}
+
 /// Reads one chunk and returns its raw bytes; `stored` and `raw` are room for its two forms.
 pub fn chunk<'a>(
     store: &dyn Fetch,
@@ -78,16 +123,7 @@ pub fn chunk<'a>(
         })?;
     let found = stored.len() as u64;
     if !there || found < chunk.stored_size {
-        let state = if there {
-            format!("still short: {found} of {} bytes", chunk.stored_size)
-        } else {
-            "not there yet".into()
-        };
-        return Err(FetchError::Incomplete {
-            key,
-            file: name,
-            state,
-        });
+        return Err(incomplete(key, name, there.then_some(found), chunk));
     }
     chunk
         .open(stored, raw)

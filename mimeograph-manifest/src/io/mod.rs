@@ -15,6 +15,7 @@ pub mod imageset;
 pub mod interrupt;
 pub mod keygen;
 pub mod keys;
+pub mod landing;
 pub mod listing;
 pub mod location;
 pub mod locks;

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::landing::Landing;
 use crate::digest::Digest;
 use crate::failure::{ErrorId, Fault};
 use crate::layout::Key;
@@ -43,6 +44,18 @@ pub trait Fetch: Send + Sync {
             each(bytes);
         }
         Ok(())
+    }
+
+    /// Reads an object to its place in a file; one that is longer than that is cut off. `None`: there is none.
+    fn land(&self, key: &Key, mut landing: Landing) -> Result<Option<Landing>, StoreError> {
+        let mut bytes = Vec::new();
+        if !self.get(key, landing.size(), &mut bytes)? {
+            return Ok(None);
+        }
+        landing.begin();
+        // Why it ended is the landing's to tell.
+        let _ = landing.take(&bytes);
+        Ok(Some(landing))
     }
 
     /// The store's own clock, where it has one.

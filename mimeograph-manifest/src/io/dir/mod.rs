@@ -16,6 +16,7 @@ use bytes::Bytes;
 use self::folder::{Folder, Named};
 use self::listing::Listing;
 use super::disk;
+use super::landing::Landing;
 use super::store::{Discard, Fetch, Listed, Put, Shelve, StoreError};
 use crate::digest::Digest;
 use crate::layout::Key;
@@ -113,6 +114,28 @@ impl Fetch for DirStore {
             into.clear();
         }
         read
+    }
+
+    fn land(&self, key: &Key, mut landing: Landing) -> Result<Option<Landing>, StoreError> {
+        const PIECE: usize = 128 << 10;
+        let mut read = || -> io::Result<bool> {
+            let Some(mut file) = self.find(key)? else {
+                return Ok(false);
+            };
+            landing.begin();
+            let mut piece = vec![0; PIECE];
+            loop {
+                let count = match file.read(&mut piece) {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                    count => count?,
+                };
+                if count == 0 || landing.take(&piece[..count]).is_break() {
+                    return Ok(true);
+                }
+            }
+        };
+        let found = read().map_err(self.failed("read", key))?;
+        Ok(found.then_some(landing))
     }
 
     /// A directory has no clock but our own.

@@ -13,8 +13,9 @@ mod renew;
 mod watch;
 mod write;
 
-use std::sync::OnceLock;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
@@ -24,6 +25,7 @@ use tokio::runtime::Runtime;
 pub use self::client::{Login, Patience};
 use self::failure::{Trouble, status};
 use self::write::Condition;
+use super::landing::Landing;
 use super::location::S3Location;
 use super::store::{Fetch, Listed, StoreError};
 use crate::layout::{Key, MANIFESTS};
@@ -31,16 +33,16 @@ use crate::limits;
 use crate::time::Timestamp;
 
 /// A place in a bucket.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct S3Store {
     runtime: &'static Runtime,
     client: Client,
-    place: S3Location,
+    place: Arc<S3Location>,
     patience: Patience,
     /// Whether the store knows `x-amz-checksum-sha256`; taken as given until it refuses it.
-    checksums: AtomicBool,
+    checksums: Arc<AtomicBool>,
     /// What it makes of `If-None-Match`, once probed.
-    condition: OnceLock<Condition>,
+    condition: Arc<OnceLock<Condition>>,
 }
 
 impl S3Store {
@@ -65,10 +67,10 @@ impl S3Store {
         Ok(Self {
             runtime,
             client,
-            place,
+            place: Arc::new(place),
             patience,
-            checksums: AtomicBool::new(true),
-            condition: OnceLock::new(),
+            checksums: Arc::new(AtomicBool::new(true)),
+            condition: Arc::default(),
         })
     }
 
@@ -162,10 +164,10 @@ impl S3Store {
     }
 
     /// One GET, again where the body breaks off: the SDK tries again only until the headers are there.
-    async fn read(&self, key: &Key, limit: u64, into: &mut Vec<u8>) -> Result<bool, StoreError> {
+    async fn read(&self, key: &Key, into: &mut impl Sink) -> Result<bool, StoreError> {
         let mut attempt = 1;
         loop {
-            match self.read_once(key, limit, into).await {
+            match self.read_once(key, into).await {
                 Ok(found) => return Ok(found),
                 Err(Broken::Body(_)) if attempt < self.patience.attempts => {
                     tracing::debug!(%key, attempt, "the body broke off; reading it again");
@@ -177,8 +179,7 @@ impl S3Store {
         }
     }
 
-    async fn read_once(&self, key: &Key, limit: u64, into: &mut Vec<u8>) -> Result<bool, Broken> {
-        into.clear();
+    async fn read_once(&self, key: &Key, into: &mut impl Sink) -> Result<bool, Broken> {
         let failed = || self.trouble(format!("read `{key}`"));
         let request = self.client.get_object().bucket(&self.place.bucket);
         let mut found = match request.key(self.name(&key.to_string())).send().await {
@@ -186,21 +187,35 @@ impl S3Store {
             Err(error) if is_absent(&error) => return Ok(false),
             Err(error) => return Err(Broken::Request(failed().sdk(error))),
         };
-        let most = usize::try_from(limit.saturating_add(1)).unwrap_or(usize::MAX);
-        let said = found
-            .content_length()
-            .and_then(|length| length.try_into().ok());
-        into.try_reserve(said.unwrap_or(0).min(most))
-            .map_err(|error| Broken::Request(failed().io(std::io::Error::other(error))))?;
+        let said = found.content_length();
+        into.begin(said.and_then(|length| length.try_into().ok()))
+            .map_err(|error| Broken::Request(failed().io(error)))?;
         while let Some(piece) = found.body.next().await {
             let piece = piece.map_err(|error| Broken::Body(failed().unreachable(error)))?;
-            let room = most - into.len();
-            into.extend_from_slice(&piece[..piece.len().min(room)]);
-            if into.len() == most {
+            if into.take(&piece).is_break() {
                 break;
             }
         }
         Ok(true)
+    }
+
+    /// Reads on the client's own threads: a connection and whoever takes its bytes then take turns on one of them, and no
+    /// thread waits for another at every packet.
+    fn read_there<S: Sink + Send + 'static>(
+        &self,
+        key: &Key,
+        mut into: S,
+    ) -> (Result<bool, StoreError>, S) {
+        let (store, key) = (self.clone(), key.clone());
+        let read = self.runtime.spawn(async move {
+            let found = store.read(&key, &mut into).await;
+            (found, into)
+        });
+        match self.runtime.block_on(read) {
+            Ok(read) => read,
+            // It is never cancelled: a panic goes on here, as the bug that it is.
+            Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+        }
     }
 
     fn knows_checksums(&self) -> bool {
@@ -209,6 +224,59 @@ impl S3Store {
 
     async fn pause(&self, attempt: u32) {
         tokio::time::sleep(self.patience.pause(attempt)).await;
+    }
+}
+
+/// What the bytes of an object are given to.
+trait Sink {
+    /// They come from the start, for the first time or again; perhaps so many.
+    fn begin(&mut self, length: Option<usize>) -> std::io::Result<()>;
+
+    /// The next of them; whether more are wanted.
+    fn take(&mut self, piece: &[u8]) -> ControlFlow<()>;
+}
+
+/// Memory, up to a number of bytes.
+struct Buffer {
+    bytes: Vec<u8>,
+    most: usize,
+}
+
+impl Buffer {
+    /// One byte more than `limit` shows that there are more.
+    fn new(bytes: Vec<u8>, limit: u64) -> Self {
+        let most = usize::try_from(limit.saturating_add(1)).unwrap_or(usize::MAX);
+        Self { bytes, most }
+    }
+}
+
+impl Sink for Buffer {
+    fn begin(&mut self, length: Option<usize>) -> std::io::Result<()> {
+        self.bytes.clear();
+        let reserved = self.bytes.try_reserve(length.unwrap_or(0).min(self.most));
+        reserved.map_err(std::io::Error::other)
+    }
+
+    fn take(&mut self, piece: &[u8]) -> ControlFlow<()> {
+        let room = self.most - self.bytes.len();
+        self.bytes
+            .extend_from_slice(&piece[..piece.len().min(room)]);
+        if self.bytes.len() == self.most {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+impl Sink for Landing {
+    fn begin(&mut self, _: Option<usize>) -> std::io::Result<()> {
+        Self::begin(self);
+        Ok(())
+    }
+
+    fn take(&mut self, piece: &[u8]) -> ControlFlow<()> {
+        Self::take(self, piece)
     }
 }
 
@@ -230,11 +298,18 @@ impl Fetch for S3Store {
     }
 
     fn get(&self, key: &Key, limit: u64, into: &mut Vec<u8>) -> Result<bool, StoreError> {
-        let read = self.runtime.block_on(self.read(key, limit, into));
+        let buffer = Buffer::new(std::mem::take(into), limit);
+        let (read, buffer) = self.read_there(key, buffer);
+        *into = buffer.bytes;
         if !matches!(read, Ok(true)) {
             into.clear();
         }
         read
+    }
+
+    fn land(&self, key: &Key, landing: Landing) -> Result<Option<Landing>, StoreError> {
+        let (read, landing) = self.read_there(key, landing);
+        Ok(read?.then_some(landing))
     }
 
     /// The `Date` of an answer to a short list.
@@ -274,9 +349,11 @@ fn describe(place: &S3Location) -> String {
 /// The SDK's threads, started at the first use of a store.
 fn runtime() -> Result<&'static Runtime, &'static std::io::Error> {
     static RUNTIME: OnceLock<Result<Runtime, std::io::Error>> = OnceLock::new();
+    // They hash and write what they read.
+    let threads = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 16));
     let start = || {
         tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(threads)
             .thread_name("s3")
             .enable_all()
             .build()

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::ask::Hashed;
 use super::failure::status;
-use super::{S3Store, is_absent};
+use super::{Buffer, S3Store, is_absent};
 use crate::digest::Digest;
 use crate::io::failpoint;
 use crate::io::store::{Fetch as _, Put, Shelve, StoreError};
@@ -267,11 +267,11 @@ impl S3Store {
                 Err(error) => return Err(self.trouble(format!("look at `{key}`")).sdk(error)),
             }
         }
-        let mut there = Vec::new();
-        if !self.read(key, body.len() as u64, &mut there).await? {
+        let mut there = Buffer::new(Vec::new(), body.len() as u64);
+        if !self.read(key, &mut there).await? {
             return Ok(There::Nothing);
         }
-        Ok(if there == *body {
+        Ok(if there.bytes == *body {
             There::Same
         } else {
             There::Other
