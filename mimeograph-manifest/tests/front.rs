@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::io::config::Operation;
 use mimeograph_manifest::io::console::{self, Front, Options, Progress, Report};
+use mimeograph_manifest::io::retries;
 
 const CHILD: &str = "MIMEOGRAPH_TEST_CHILD";
 
@@ -74,7 +75,7 @@ fn act(role: &Role, front: &Front) -> Result<Report, Failure> {
                 progress.add(1024);
                 tracing::info!("a line between");
             }
-            progress.retry();
+            retries::note();
             progress.finish();
             Ok(Report::new("published", "moved"))
         }

@@ -247,7 +247,7 @@ impl Applier<'_> {
         let progress = Progress::begin("fetching", total);
         let transfer = &self.config.transfer;
         let pace = Pace {
-            parallel: transfer.parallel.count(),
+            parallel: transfer.parallel.fetches(),
             throttle: &transfer.throttle(),
             interrupt: self.interrupt,
             progress: &|bytes| progress.add(bytes),

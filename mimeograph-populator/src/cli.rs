@@ -333,7 +333,7 @@ fn unpack_one(
         role: role.map(Into::into),
         to,
         interrupt: &interrupt,
-        parallel: transfer.parallel.count(),
+        parallel: transfer.parallel.fetches(),
         throttle: &transfer.throttle(),
     };
     let manifest = unpack(&request, &*store, &trusted, &side)?;

@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use mimeograph_manifest::chunk::{Chunk, Encoding};
 use mimeograph_manifest::digest::{Digest, Hasher};
@@ -102,6 +102,7 @@ pub fn fetch(
         targets: &targets,
         pace,
         queue: Mutex::new(Queue::new(&runs)),
+        rooms: Rooms::default(),
     };
     work.run()
 }
@@ -227,6 +228,7 @@ struct Work<'a> {
     targets: &'a [Target],
     pace: Pace<'a>,
     queue: Mutex<Queue<'a>>,
+    rooms: Rooms,
 }
 
 impl<'a> Work<'a> {
@@ -251,7 +253,7 @@ impl<'a> Work<'a> {
     }
 
     fn take_turns(&self) -> Result<(), Failure> {
-        let (mut room, mut own, mut stretch) = (Room::default(), None, None);
+        let (mut own, mut stretch) = (None, None);
         loop {
             let taken = self.queue().take(own);
             let Some((number, chunk)) = taken else {
@@ -266,7 +268,7 @@ impl<'a> Work<'a> {
                 _ => (chunk == 0 && run.chunks.len() > 1).then(Hasher::default),
             };
             // The first error makes the others stop at their next chunk.
-            self.one(&run, chunk, &mut room, &mut hasher)
+            self.one(&run, chunk, &mut hasher)
                 .inspect_err(|_| self.queue().stop())?;
             (self.pace.progress)(run.chunks[chunk].raw_size);
             match hasher {
@@ -292,7 +294,6 @@ impl<'a> Work<'a> {
         &self,
         run: &Run<'_>,
         number: usize,
-        room: &mut Room,
         stretch: &mut Option<Hasher>,
     ) -> Result<(), Failure> {
         if self.pace.interrupt.is_raised() {
@@ -300,12 +301,11 @@ impl<'a> Work<'a> {
         }
         let target = &self.targets[run.target];
         let (chunk, offset) = (&run.chunks[number], run.offset(number));
-        let Room { stored, raw } = room;
         if target.is_old {
-            stored.resize(usize::try_from(chunk.raw_size).unwrap_or_default(), 0);
-            let read = target.file.read_exact_at(stored, offset);
-            if read.is_ok() && Digest::of(stored) == chunk.raw {
-                go_on(stretch, stored);
+            let mut with = stretch.clone();
+            let found = hash(&target.file, offset, chunk.raw_size, &mut with);
+            if found.is_ok_and(|found| found == chunk.raw) {
+                *stretch = with;
                 return Ok(());
             }
         }
@@ -321,12 +321,14 @@ impl<'a> Work<'a> {
             *stretch = landed.map_err(failed)?.stretch;
             return Ok(());
         }
-        let raw = fetched::chunk(self.store, run.file, chunk, stored, raw)?;
-        go_on(stretch, raw);
-        let written = failpoint::write(&target.path, raw, |part, at| {
-            target.file.write_all_at(part, offset + at)
-        });
-        Ok(written.map_err(failed)?)
+        self.rooms.with(|Room { stored, raw }| {
+            let raw = fetched::chunk(self.store, run.file, chunk, stored, raw)?;
+            go_on(stretch, raw);
+            let written = failpoint::write(&target.path, raw, |part, at| {
+                target.file.write_all_at(part, offset + at)
+            });
+            Ok(written.map_err(failed)?)
+        })
     }
 }
 
@@ -337,11 +339,60 @@ fn go_on(stretch: &mut Option<Hasher>, bytes: &[u8]) {
     }
 }
 
-/// Room for a chunk's two forms, used again and again.
+/// The digest of a stretch of a file; `stretch` sees its bytes, too.
+fn hash(file: &File, at: u64, size: u64, stretch: &mut Option<Hasher>) -> io::Result<Digest> {
+    const STEP: u64 = 128 << 10;
+    let mut buffer = vec![0; usize::try_from(STEP).unwrap_or_default()];
+    let (mut hasher, mut done) = (Hasher::default(), 0);
+    while done < size {
+        let step = STEP.min(size - done);
+        let bytes = &mut buffer[..usize::try_from(step).unwrap_or_default()];
+        file.read_exact_at(bytes, at + done)?;
+        hasher.write_all(bytes)?;
+        go_on(stretch, bytes);
+        done += step;
+    }
+    Ok(hasher.finish())
+}
+
+/// Room for a chunk's two forms.
 #[derive(Default)]
 struct Room {
     stored: Vec<u8>,
     raw: Vec<u8>,
+}
+
+/// Rooms that are used again and again, so many and no more, however many workers there are.
+struct Rooms {
+    free: Mutex<Vec<Room>>,
+    freed: Condvar,
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        const COUNT: usize = 3;
+        Self {
+            free: Mutex::new(std::iter::repeat_with(Room::default).take(COUNT).collect()),
+            freed: Condvar::new(),
+        }
+    }
+}
+
+impl Rooms {
+    /// Does something in one of them, as soon as one is free.
+    fn with<T>(&self, work: impl FnOnce(&mut Room) -> T) -> T {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = self.freed.wait_while(free, |free| free.is_empty());
+        let mut free = free.unwrap_or_else(PoisonError::into_inner);
+        let mut room = free.pop().unwrap_or_default();
+        drop(free);
+        let done = work(&mut room);
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.push(room);
+        drop(free);
+        self.freed.notify_one();
+        done
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use mimeograph_manifest::inventory::{
     self, Before, IndexMembers, Inventory, Structure, check_closure,
 };
 use mimeograph_manifest::io::archives::{self, Digests, Reading};
+use mimeograph_manifest::io::config::Parallel;
 use mimeograph_manifest::io::dir::DirStore;
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::listing::{self, Listing};
@@ -59,9 +60,6 @@ pub(crate) enum Work {
     /// A proxy to that port that delays each direction by so many milliseconds, until its input ends
     Delay { port: u16, milliseconds: u64 },
 }
-
-/// As `transfer.parallel: auto` has it.
-const PARALLEL: usize = 4;
 
 /// The same in every process.
 fn key() -> SigningKey {
@@ -108,7 +106,7 @@ fn ship_all(folder: &Path, store: &dyn Shelve) -> Result<()> {
     let names: Vec<_> = names.iter().filter_map(|name| name.to_str()).collect();
     let paths: Vec<_> = names.iter().map(|name| folder.join(name)).collect();
     let reading = Reading {
-        parallel: PARALLEL,
+        parallel: Parallel::Auto.count(),
         chunk_size: limits::CHUNK_SIZE,
         known: &Digests::default(),
         progress: &|_| (),
@@ -156,7 +154,7 @@ fn ship_all(folder: &Path, store: &dyn Shelve) -> Result<()> {
         previous = Some(before.link());
     }
     let pace = ship::Pace {
-        parallel: PARALLEL,
+        parallel: Parallel::Auto.count(),
         chunk_size: limits::CHUNK_SIZE,
         digests: &digests,
         throttle: &Throttle::default(),
@@ -218,7 +216,7 @@ fn fetch_all(store: &dyn Shelve, into: &Path) -> Result<()> {
     let inventory = Inventory::from_bytes(&fetched::small_file(store, file)?)?;
     let archives: Vec<_> = manifest.files(Role::Archive).collect();
     let pace = fetch::Pace {
-        parallel: PARALLEL,
+        parallel: Parallel::Auto.fetches(),
         throttle: &Throttle::default(),
         interrupt: &Interrupt::default(),
         progress: &|_| (),
@@ -226,7 +224,13 @@ fn fetch_all(store: &dyn Shelve, into: &Path) -> Result<()> {
     let failed = |failure: mimeograph_manifest::failure::Failure| anyhow::anyhow!("{failure:?}");
     let hashed = fetch(store, &archives, into, pace).map_err(failed)?;
     let known = Digests::of_chunks(&manifest).and(hashed);
-    let contents = check_archives(into, &manifest, &inventory, &known, PARALLEL);
+    let contents = check_archives(
+        into,
+        &manifest,
+        &inventory,
+        &known,
+        Parallel::Auto.fetches(),
+    );
     let contents = contents.map_err(failed)?;
     check_closure(
         &contents.structure,

@@ -24,6 +24,7 @@ mod open;
 pub mod process;
 pub mod random;
 pub mod release_keys;
+pub mod retries;
 #[cfg(feature = "s3")]
 pub mod s3;
 pub mod store;

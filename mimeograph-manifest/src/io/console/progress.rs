@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::io::config::Period;
+use crate::io::retries;
 
 /// Between two lines.
 const EVERY: Duration = Duration::from_secs(10);
@@ -56,7 +57,7 @@ impl Progress {
             total,
             begun: Instant::now(),
             done: AtomicU64::new(0),
-            retries: AtomicU64::new(0),
+            retried: retries::count(),
             finished: AtomicBool::new(false),
         });
         let show = if DRAWN.load(Ordering::Relaxed) {
@@ -72,14 +73,10 @@ impl Progress {
         self.0.count.done.fetch_add(bytes, Ordering::Relaxed);
         if let Show::Bar(bar) = &self.0.show {
             bar.inc(bytes);
-        }
-    }
-
-    /// Something is tried again.
-    pub fn retry(&self) {
-        let retries = self.0.count.retries.fetch_add(1, Ordering::Relaxed) + 1;
-        if let Show::Bar(bar) = &self.0.show {
-            bar.set_prefix(format!(", {}", tries(retries)));
+            let retries = self.0.count.retries();
+            if retries > 0 {
+                bar.set_prefix(format!(", {}", tries(retries)));
+            }
         }
     }
 
@@ -160,20 +157,25 @@ struct Count {
     total: u64,
     begun: Instant,
     done: AtomicU64,
-    retries: AtomicU64,
+    /// How often something had been tried again before.
+    retried: u64,
     finished: AtomicBool,
 }
 
 impl Count {
+    fn retries(&self) -> u64 {
+        retries::count().saturating_sub(self.retried)
+    }
+
     fn now(&self) -> String {
         let done = self.done.load(Ordering::Relaxed);
-        let retries = self.retries.load(Ordering::Relaxed);
+        let retries = self.retries();
         under_way(&self.what, done, self.total, self.begun.elapsed(), retries)
     }
 
     fn end(&self) -> String {
         let done = self.done.load(Ordering::Relaxed);
-        let retries = self.retries.load(Ordering::Relaxed);
+        let retries = self.retries();
         ended(&self.what, done, self.begun.elapsed(), retries)
     }
 }

@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_runtime::auth::PayloadSigningOverride;
 use aws_sdk_s3::config::interceptors::{
     AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextRef,
-    BeforeTransmitInterceptorContextMut,
+    BeforeTransmitInterceptorContextMut, BeforeTransmitInterceptorContextRef,
 };
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
+use aws_smithy_runtime_api::client::retries::RequestAttempts;
 
 use crate::digest::Digest;
+use crate::io::retries;
 use crate::time::Timestamp;
 
 /// The signature takes the body's digest as we have it. Otherwise the SDK hashes the body again.
@@ -32,6 +34,29 @@ impl Intercept for Hashed {
     ) -> Result<(), BoxError> {
         let digest = PayloadSigningOverride::Precomputed(self.0.to_string());
         config.interceptor_state().store_put(digest);
+        Ok(())
+    }
+}
+
+/// Counts what the SDK tries again.
+#[derive(Debug)]
+pub(super) struct Retries;
+
+impl Intercept for Retries {
+    fn name(&self) -> &'static str {
+        "Retries"
+    }
+
+    fn read_before_attempt(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let attempts = config.load::<RequestAttempts>();
+        if attempts.is_some_and(|attempts| attempts.attempts() > 1) {
+            retries::note();
+        }
         Ok(())
     }
 }

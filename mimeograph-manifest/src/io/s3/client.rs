@@ -20,6 +20,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::ask::Retries;
 use super::renew::Renewal;
 use super::watch;
 use crate::io::location::S3Location;
@@ -144,6 +145,7 @@ pub(super) async fn connect(
     let shared = loader.load().await;
     let mut config = aws_sdk_s3::config::Builder::from(&shared)
         .retry_partition(quota.build())
+        .interceptor(Retries)
         .stalled_stream_protection(stalls)
         .identity_cache(renewal.clone())
         .retry_classifier(renewal)

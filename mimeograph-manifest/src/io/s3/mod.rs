@@ -27,6 +27,7 @@ use self::failure::{Trouble, status};
 use self::write::Condition;
 use super::landing::Landing;
 use super::location::S3Location;
+use super::retries;
 use super::store::{Fetch, Listed, StoreError};
 use crate::layout::{Key, MANIFESTS};
 use crate::limits;
@@ -223,6 +224,7 @@ impl S3Store {
     }
 
     async fn pause(&self, attempt: u32) {
+        retries::note();
         tokio::time::sleep(self.patience.pause(attempt)).await;
     }
 }

@@ -19,10 +19,19 @@ pub enum Parallel {
 const MOST: usize = 64;
 
 impl Parallel {
-    /// The number.
+    /// How many chunks are shipped at once: each is in memory.
     pub fn count(self) -> usize {
+        self.or(4)
+    }
+
+    /// How many are fetched at once: they are written as they arrive.
+    pub fn fetches(self) -> usize {
+        self.or(8)
+    }
+
+    fn or(self, auto: usize) -> usize {
         match self {
-            Self::Auto => 4,
+            Self::Auto => auto,
             Self::Fixed(count) => count.get(),
         }
     }
