@@ -12,6 +12,7 @@ use mimeograph_manifest::io::keygen::keygen;
 use mimeograph_manifest::io::locks::Locks;
 use mimeograph_manifest::io::{interrupt, keys};
 use mimeograph_manifest::manifest::{Kind, Manifest};
+use mimeograph_manifest::media::VolumeSize;
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::trust::TrustedKeys;
@@ -23,6 +24,7 @@ use crate::bundle::{Beginning, Bundled, Extent, Request, Sending, bundle};
 use crate::check::check;
 use crate::check_store;
 use crate::diff;
+use crate::export::{self, Which};
 use crate::list;
 use crate::mirror::PartialRuns;
 use crate::plan;
@@ -91,6 +93,8 @@ enum Command {
         #[command(flatten)]
         signers: Signers,
     },
+    /// Copy bundles onto media, one volume at a time, with papers that say what they are and how to check them
+    Export(ExportArguments),
     /// Drop old bundles from the store, and the chunks that no kept bundle names
     Prune(PruneArguments),
     /// Read all that the stream names, and say what is missing or damaged
@@ -160,6 +164,71 @@ impl ExtentArguments {
 }
 
 #[derive(Args, Debug)]
+struct ExportArguments {
+    /// The folder that becomes a volume
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// From the first to the second of these; by itself the newest full bundle and all after it
+    #[arg(long, value_name = "A..B", value_parser = range, conflicts_with = "since")]
+    bundles: Option<(Sequence, Sequence)>,
+    /// What came after this bundle
+    #[arg(long, value_name = "SEQUENCE")]
+    since: Option<Sequence>,
+    /// How much goes onto a volume: `dvd`, `bd`, `fat32`, `4GiB-1`, `64GB`; by itself all goes onto one
+    #[arg(long, value_name = "SIZE")]
+    volume_size: Option<VolumeSize>,
+    /// What the volumes are labelled with; by itself the stream's name
+    #[arg(long, value_name = "NAME")]
+    volume_label: Option<String>,
+    /// Which volume is written now; the first fixes what lies on which
+    #[arg(long, value_name = "NUMBER")]
+    volume: Option<NonZeroUsize>,
+    /// Do not read back and hash what was written
+    #[arg(long)]
+    no_read_back: bool,
+    /// Copy only the chunks that a far side's `import` asks for
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["bundles", "since", "volume_size", "volume"])]
+    repair: Option<PathBuf>,
+}
+
+impl ExportArguments {
+    fn run(&self, front: &Front) -> Result<Report, Failure> {
+        let config = front.config()?;
+        let request = export::Request {
+            config: &config,
+            ours: &keys::own(&config)?,
+            to: &self.to,
+            which: match (self.bundles, self.since) {
+                (Some((first, last)), _) => Which::Range(first, last),
+                (None, Some(since)) => Which::Since(since),
+                (None, None) => Which::FromFull,
+            },
+            size: self.volume_size,
+            label: self.volume_label.as_deref(),
+            volume: self.volume.map(NonZeroUsize::get),
+            read_back: !self.no_read_back,
+            interrupt: &interrupt::watch()?,
+        };
+        let store = front.location()?.open_to_read()?;
+        match &self.repair {
+            Some(file) => export::repair(&request, &*store, file),
+            None => export::export(&request, &*store),
+        }
+    }
+}
+
+fn range(text: &str) -> Result<(Sequence, Sequence), String> {
+    let number = |text: &str| {
+        text.parse()
+            .map_err(|_| format!("`{text}` is no bundle's number: write `A..B`, such as `3..7`"))
+    };
+    match text.split_once("..") {
+        Some((first, last)) => Ok((number(first)?, number(last)?)),
+        None => Ok((number(text)?, number(text)?)),
+    }
+}
+
+#[derive(Args, Debug)]
 struct PruneArguments {
     /// Keep so many full bundles, and all that came after the oldest of them
     #[arg(long, value_name = "COUNT")]
@@ -194,6 +263,7 @@ pub fn main() -> ExitCode {
     match command.unwrap_or(Command::Run(RunArguments::default())) {
         Command::Run(arguments) => run("run", &|front| arguments.run(front)),
         Command::Prune(arguments) => run("prune", &|front| arguments.run(front)),
+        Command::Export(arguments) => run("export", &|front| arguments.run(front)),
         Command::CheckStore { repair } => run("check-store", &|front| check_store(front, repair)),
         Command::Sign {
             sequence,

@@ -42,7 +42,7 @@ pub fn report(
     Ok(Report::new("done", in_words(&changes)).with(&changes)?)
 }
 
-fn inventory(store: &dyn Fetch, bundle: &Manifest) -> Result<Inventory, Failure> {
+pub(crate) fn inventory(store: &dyn Fetch, bundle: &Manifest) -> Result<Inventory, Failure> {
     let mut files = bundle.files.iter();
     let file = files
         .find(|file| file.role == Role::Inventory)

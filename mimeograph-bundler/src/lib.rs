@@ -61,6 +61,7 @@ mod check;
 pub mod check_store;
 pub mod cli;
 pub mod diff;
+pub mod export;
 pub mod list;
 pub mod plan;
 pub mod prune;

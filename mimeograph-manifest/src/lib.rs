@@ -13,6 +13,7 @@ pub mod key;
 pub mod layout;
 pub mod limits;
 pub mod manifest;
+pub mod media;
 pub mod name;
 pub mod pruned;
 pub mod receipt;

@@ -6,13 +6,15 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::Failure;
-use mimeograph_manifest::io::config::{Config, Operation};
+use mimeograph_manifest::io::config::{Config, Operation, Period};
 use mimeograph_manifest::io::console::{self, Front, Options, Report};
 use mimeograph_manifest::io::keygen::keygen;
 use mimeograph_manifest::io::locks::Locks;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::io::{interrupt, keys};
+use mimeograph_manifest::io::volumes::Volumes;
+use mimeograph_manifest::io::{disk, interrupt, keys};
 use mimeograph_manifest::manifest::{Link, Role};
+use mimeograph_manifest::media::repair;
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::trust::TrustedKeys;
@@ -22,6 +24,7 @@ use crate::approvals;
 use crate::approve;
 use crate::check::check;
 use crate::course::Asked;
+use crate::import;
 use crate::ledger::Ledger;
 use crate::list;
 use crate::origin::Start;
@@ -33,7 +36,7 @@ use crate::standing::Judge;
 use crate::trim;
 use crate::trust;
 use crate::unpack::{Unpack, unpack};
-use crate::verify::{Side, verify};
+use crate::verify::{self, Side, verify};
 
 /// Verifies bundles that were carried over a gap and, only then, has oc-mirror load them into a registry.
 #[derive(Debug, Parser)]
@@ -80,13 +83,9 @@ enum Command {
         out: PathBuf,
     },
     /// Check everything that lies in a store or on a drive; change nothing
-    Verify {
-        /// One bundle alone
-        #[arg(value_name = "SEQUENCE")]
-        sequence: Option<Sequence>,
-        #[command(flatten)]
-        source: Source,
-    },
+    Verify(VerifyArguments),
+    /// Move what is whole from media or a drop folder into this side's store
+    Import(ImportArguments),
     /// List the bundles of the store, and what became of them here
     List {
         #[command(flatten)]
@@ -128,6 +127,80 @@ enum Command {
         #[command(flatten)]
         source: Source,
     },
+}
+
+#[derive(Args, Debug)]
+struct VerifyArguments {
+    /// One bundle alone
+    #[arg(value_name = "SEQUENCE")]
+    sequence: Option<Sequence>,
+    /// Media: a volume, several, or a folder that they were copied into, instead of the store
+    #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with = "store")]
+    from: Vec<PathBuf>,
+    /// Write a record of it, one page, to be printed and filed
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    source: Source,
+}
+
+impl VerifyArguments {
+    fn run(&self, front: &Front) -> Result<Report, Failure> {
+        let trusted = &self.source.trusted(front)?;
+        let side = &side(front, trusted)?;
+        let verify = |store: &dyn Fetch, volumes| {
+            verify(&verify::Request {
+                store,
+                volumes,
+                trusted,
+                only: self.sequence,
+                side,
+                record: self.report.as_deref(),
+            })
+        };
+        if self.from.is_empty() {
+            return verify(&*store(front)?, None);
+        }
+        let volumes = Volumes::open(&self.from)?;
+        verify(&volumes, Some(&volumes))
+    }
+}
+
+#[derive(Args, Debug)]
+struct ImportArguments {
+    /// A volume, several, or a folder that holds them
+    #[arg(long, value_name = "DIR", num_args = 1.., required = true)]
+    from: Vec<PathBuf>,
+    /// Read what the store has already, too, and replace what is damaged there
+    #[arg(long)]
+    recheck: bool,
+    /// Where damaged chunks are asked for; by itself `repair-request.json` in `artefacts.metadataDir`
+    #[arg(long, value_name = "FILE")]
+    request: Option<PathBuf>,
+    /// For how long something may be missing before that is an error; by itself `trust.waitAtMost`
+    #[arg(long, value_name = "TIME", value_parser = period)]
+    overdue: Option<Period>,
+}
+
+impl ImportArguments {
+    fn run(&self, front: &Front) -> Result<Report, Failure> {
+        let config = front.config()?;
+        let metadata = &config.artefacts.metadata_dir;
+        disk::create_folder(metadata, 0o755)?;
+        let _lock = disk::Lock::acquire(&metadata.join("import.lock"))?;
+        let beside = metadata.join(repair::FILE);
+        import::import(&import::Request {
+            config: &config,
+            from: &Volumes::open(&self.from)?,
+            store: &*front.location()?.open()?,
+            trusted: &keys::trusted(&config)?,
+            recheck: self.recheck,
+            request: self.request.as_deref().unwrap_or(&beside),
+            overdue: self.overdue.unwrap_or(config.trust.wait_at_most),
+            throttle: &config.transfer.throttle(),
+            interrupt: &interrupt::watch()?,
+        })
+    }
 }
 
 /// What is dropped of the store.
@@ -220,6 +293,10 @@ impl Source {
     }
 }
 
+fn period(text: &str) -> Result<Period, String> {
+    text.parse().map_err(|mistake| format!("{mistake}"))
+}
+
 /// The program.
 pub fn main() -> ExitCode {
     let Arguments { options, command } = match console::parse::<Arguments>(Operation::Populate) {
@@ -271,12 +348,8 @@ pub fn main() -> ExitCode {
             check(&front.config()?, front.location()).report()
         }),
         Command::Prune(arguments) => run("prune", &|front| drop_old(front, arguments)),
-        Command::Verify { sequence, source } => run("verify", &|front| {
-            let store = store(front)?;
-            let trusted = source.trusted(front)?;
-            let side = side(front, &trusted)?;
-            verify(&*store, &trusted, sequence, &side)
-        }),
+        Command::Verify(arguments) => run("verify", &|front| arguments.run(front)),
+        Command::Import(arguments) => run("import", &|front| arguments.run(front)),
         Command::List { source } => run("list", &|front| {
             let trusted = &source.trusted(front)?;
             let side = &side(front, trusted)?;

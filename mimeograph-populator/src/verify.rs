@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::Path;
 
 use jiff::SignedDuration;
 use mimeograph_manifest::archive::{ArchiveError, Contents, Headers, Place, Survey, survey};
@@ -15,10 +16,11 @@ use mimeograph_manifest::io::console::{Progress, Report};
 use mimeograph_manifest::io::fetched;
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
-use mimeograph_manifest::io::{clock, release_keys, workers};
+use mimeograph_manifest::io::volumes::Volumes;
+use mimeograph_manifest::io::{clock, disk, release_keys, workers};
 use mimeograph_manifest::manifest::{File, Kind, Link, Manifest, Role};
 use mimeograph_manifest::name::Sequence;
-use mimeograph_manifest::signed::Verified;
+use mimeograph_manifest::signed::{Signed, Verified};
 use mimeograph_manifest::time::Timestamp;
 use mimeograph_manifest::trust::TrustedKeys;
 use serde::Serialize;
@@ -27,7 +29,9 @@ use crate::fresh;
 use crate::ledger::{Ledger, LedgerError, Lost};
 use crate::open::{OpenError, check_audience, check_created, check_expiry};
 use crate::read::ChunkReader;
-use crate::wished::{self, Signed};
+use crate::record::{self, Record};
+use crate::whereabouts::{self, Lacking, Map};
+use crate::wished;
 
 /// What was found out about one bundle.
 #[derive(Debug, Serialize)]
@@ -42,7 +46,12 @@ struct Row {
     bytes: u64,
     says: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error_id: Option<ErrorId>,
+    /// What is not there as it was signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lacking: Option<Lacking>,
 }
 
 /// A bundle did not pass.
@@ -180,13 +189,34 @@ impl SoFar {
     }
 }
 
+/// What is verified.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "it holds a store")]
+pub struct Request<'a> {
+    /// Where the bundles lie.
+    pub store: &'a dyn Fetch,
+    /// The same, where it is media.
+    pub volumes: Option<&'a Volumes>,
+    /// The keys that count.
+    pub trusted: &'a TrustedKeys,
+    /// One bundle alone.
+    pub only: Option<Sequence>,
+    /// What they are held against.
+    pub side: &'a Side,
+    /// Where a record of it is written.
+    pub record: Option<&'a Path>,
+}
+
 /// Verifies every bundle of a store, or one of them.
-pub fn verify(
-    store: &dyn Fetch,
-    trusted: &TrustedKeys,
-    only: Option<Sequence>,
-    side: &Side,
-) -> Result<Report, Failure> {
+pub fn verify(request: &Request<'_>) -> Result<Report, Failure> {
+    let Request {
+        store,
+        volumes,
+        trusted,
+        only,
+        side,
+        record,
+    } = *request;
     let listing = Listing::of_everything(store, |_, _| ())?;
     let sequences: Vec<_> = listing
         .sequences()
@@ -202,6 +232,11 @@ pub fn verify(
     }
     let look = Look {
         store,
+        volumes,
+        map: match volumes {
+            Some(volumes) => Map::read(volumes, trusted)?,
+            None => Map::default(),
+        },
         listing: &listing,
         trusted,
         side,
@@ -209,12 +244,13 @@ pub fn verify(
     let (mut rows, mut text, mut first) = (Vec::new(), String::new(), None);
     let mut so_far = SoFar::default();
     for sequence in sequences {
-        let row = look.one(sequence, &mut so_far).unwrap_or_else(|failure| {
-            so_far.failed.insert(sequence);
-            let says = chain(failure.as_error());
-            worst(&mut first, &says, &failure);
-            Row::failed(sequence, says, failure.id())
-        });
+        let row = match look.one(sequence, &mut so_far) {
+            Ok(row) => row,
+            Err(failure) => {
+                so_far.failed.insert(sequence);
+                look.failed(sequence, &failure, &mut first)?
+            }
+        };
         let mark = if row.verified { "ok  " } else { "FAIL" };
         // Writing to a text cannot fail.
         let _ = writeln!(text, "{mark}  bundle {}: {}", row.sequence, row.says);
@@ -245,6 +281,12 @@ pub fn verify(
         ids.join(", "),
         trusted.policy()
     );
+    if let Some(path) = record {
+        let says = first.as_ref().map(|(says, _, _)| says.as_str());
+        let record = recorded(request, &rows, says);
+        disk::write_durably(path, record.as_bytes(), 0o644)?;
+        let _ = writeln!(text, "note  the record is in {}", path.display());
+    }
     let failed = rows.iter().filter(|row| !row.verified).count();
     let total = rows.len();
     let report = |outcome| Report::new(outcome, &text).with(&rows);
@@ -260,6 +302,36 @@ pub fn verify(
     }
 }
 
+fn shortened(ids: &[String]) -> String {
+    let ids: Vec<_> = ids.iter().map(|id| id.get(..16).unwrap_or(id)).collect();
+    ids.join(", ")
+}
+
+fn recorded(request: &Request<'_>, rows: &[Row], failed: Option<&str>) -> String {
+    let bundles: Vec<_> = rows
+        .iter()
+        .map(|row| record::Bundle {
+            sequence: row.sequence,
+            verified: row.verified,
+            sha256: row.sha256,
+            kind: row.kind.unwrap_or_default(),
+            files: row.files,
+            bytes: row.bytes,
+            signed_by: shortened(&row.signed_by),
+            says: &row.says,
+        })
+        .collect();
+    let record = Record {
+        at: clock::now(),
+        place: &request.store.describe(),
+        keys: &request.trusted.ids(),
+        policy: request.trusted.policy().to_string(),
+        failed,
+        bundles: &bundles,
+    };
+    record.html()
+}
+
 /// What is told of several failures: the first, but one that goes away by itself stands back for one that does not.
 fn worst(told: &mut Option<Told>, says: &str, failure: &Failure) {
     let passes = |id: ErrorId| id.exit().is_worth_retrying();
@@ -272,30 +344,58 @@ fn worst(told: &mut Option<Told>, says: &str, failure: &Failure) {
 /// What a failure says, its id, and its hint.
 type Told = (String, ErrorId, Option<String>);
 
-impl Row {
-    fn failed(sequence: Sequence, says: String, id: ErrorId) -> Self {
-        Self {
-            sequence: sequence.number(),
-            verified: false,
-            kind: None,
-            signed_by: Vec::new(),
-            files: 0,
-            bytes: 0,
-            says,
-            error_id: Some(id),
-        }
-    }
-}
-
 /// What is looked at, and by which keys.
 struct Look<'a> {
     store: &'a dyn Fetch,
+    volumes: Option<&'a Volumes>,
+    map: Map,
     listing: &'a Listing,
     trusted: &'a TrustedKeys,
     side: &'a Side,
 }
 
 impl Look<'_> {
+    /// What is told of a bundle that did not pass: where chunks are missing or damaged, which, and where they are.
+    fn failed(
+        &self,
+        sequence: Sequence,
+        failure: &Failure,
+        first: &mut Option<Told>,
+    ) -> Result<Row, Failure> {
+        let mut row = Row {
+            sequence: sequence.number(),
+            verified: false,
+            kind: None,
+            signed_by: Vec::new(),
+            files: 0,
+            bytes: 0,
+            says: chain(failure.as_error()),
+            sha256: None,
+            error_id: Some(failure.id()),
+            lacking: None,
+        };
+        let signed = self.listing.open(self.store, sequence, self.trusted)?;
+        row.sha256 = signed.as_ref().map(Signed::digest);
+        let manifest = signed.and_then(|signed| signed.verify(self.trusted).ok());
+        if let Some(manifest) = manifest {
+            row.kind = Some(manifest.kind.as_str());
+            row.files = manifest.files.len();
+            row.bytes = manifest.size();
+            row.signed_by = manifest.signers().iter().map(ToString::to_string).collect();
+            let of_chunks = [ErrorId::Incomplete, ErrorId::ChunkDamaged];
+            if of_chunks.contains(&failure.id()) {
+                let lacking = whereabouts::look(self.store, self.volumes, &self.map, &manifest)?;
+                // It may have arrived meanwhile.
+                if !lacking.is_nothing() {
+                    row.says = lacking.to_string();
+                    row.lacking = Some(lacking);
+                }
+            }
+        }
+        worst(first, &row.says, failure);
+        Ok(row)
+    }
+
     fn one(&self, sequence: Sequence, so_far: &mut SoFar) -> Result<Row, Failure> {
         let Some(signed) = self.listing.open(self.store, sequence, self.trusted)? else {
             return Err(Nothing {
@@ -330,7 +430,9 @@ impl Look<'_> {
             files: manifest.files.len(),
             bytes: manifest.size(),
             says,
+            sha256: Some(manifest.digest()),
             error_id: None,
+            lacking: None,
         };
         so_far.manifests.push(manifest);
         Ok(row)
@@ -404,7 +506,7 @@ fn contents(
     // An officer's laptop does not know which keys releases are signed with.
     let release_keys = side.config.as_ref().map(release_keys::read).transpose()?;
     if let (Some(before), Some(release_keys)) = (&before, &release_keys) {
-        let signed = Signed {
+        let signed = wished::Signed {
             manifest,
             imageset: &imageset,
             inventory: &inventory,

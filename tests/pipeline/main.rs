@@ -12,6 +12,7 @@ mod face;
 mod full;
 mod input;
 mod lab;
+mod media;
 mod papers;
 mod random_user;
 mod round_trip;

@@ -76,6 +76,14 @@ impl Landing {
         }
     }
 
+    /// All of it at once.
+    pub(crate) fn filled(mut self, bytes: &[u8]) -> Self {
+        self.begin();
+        // Why it ended is for `end` to tell.
+        let _ = self.take(bytes);
+        self
+    }
+
     /// Takes the next piece; no more is wanted where the chunk is longer than it may be, or cannot be written.
     pub(crate) fn take(&mut self, piece: &[u8]) -> ControlFlow<()> {
         let room = usize::try_from(self.size.saturating_sub(self.seen)).unwrap_or(usize::MAX);

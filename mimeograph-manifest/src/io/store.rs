@@ -47,15 +47,10 @@ pub trait Fetch: Send + Sync {
     }
 
     /// Reads an object to its place in a file; one that is longer than that is cut off. `None`: there is none.
-    fn land(&self, key: &Key, mut landing: Landing) -> Result<Option<Landing>, StoreError> {
+    fn land(&self, key: &Key, landing: Landing) -> Result<Option<Landing>, StoreError> {
         let mut bytes = Vec::new();
-        if !self.get(key, landing.size(), &mut bytes)? {
-            return Ok(None);
-        }
-        landing.begin();
-        // Why it ended is the landing's to tell.
-        let _ = landing.take(&bytes);
-        Ok(Some(landing))
+        let found = self.get(key, landing.size(), &mut bytes)?;
+        Ok(found.then(|| landing.filled(&bytes)))
     }
 
     /// The store's own clock, where it has one.

@@ -55,10 +55,9 @@ impl DirStore {
         |source| failure(operation, place, source)
     }
 
-    /// The file under `key`, if there is one.
-    fn find(&self, key: &Key) -> io::Result<Option<File>> {
-        let name = key.to_string();
-        let (folders, file) = split(&name);
+    /// The file of that name, if there is one.
+    fn find(&self, name: &str) -> io::Result<Option<File>> {
+        let (folders, file) = split(name);
         match self.enter(folders)? {
             Some(folder) => folder.file(file),
             None => Ok(None),
@@ -84,6 +83,47 @@ impl DirStore {
     }
 }
 
+/// Files of any name, for media: their papers, and what is written to them without trust.
+impl DirStore {
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads a file from the medium itself: what the system has of it in memory is dropped first. Of one longer than `limit`
+    /// bytes only `limit + 1` are read. `false`: there is none.
+    pub fn read_name(
+        &self,
+        name: &str,
+        limit: u64,
+        into: &mut Vec<u8>,
+    ) -> Result<bool, StoreError> {
+        into.clear();
+        let mut read = || -> io::Result<bool> {
+            let Some(file) = self.find(name)? else {
+                return Ok(false);
+            };
+            // What cannot be dropped is read from memory: a file system without a medium.
+            let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+            file.take(limit.saturating_add(1)).read_to_end(into)?;
+            Ok(true)
+        };
+        read().map_err(|source| failure(format!("read `{name}`"), self.describe(), source))
+    }
+
+    /// Writes a file durably, in place of what lies there.
+    pub fn write_name(&self, name: &str, body: &[u8]) -> Result<(), StoreError> {
+        self.write_over(name, body)
+            .map_err(|source| failure(format!("write `{name}`"), self.describe(), source))
+    }
+
+    fn write_over(&self, name: &str, body: &[u8]) -> io::Result<()> {
+        let (folders, file) = split(name);
+        let folder = self.enter_or_make(folders)?;
+        folder.stage(file, body)?.name_over(file)
+    }
+}
+
 impl Fetch for DirStore {
     fn describe(&self) -> String {
         format!("directory {}", self.path.display())
@@ -99,7 +139,7 @@ impl Fetch for DirStore {
     fn get(&self, key: &Key, limit: u64, into: &mut Vec<u8>) -> Result<bool, StoreError> {
         into.clear();
         let mut read = || -> io::Result<bool> {
-            let Some(file) = self.find(key)? else {
+            let Some(file) = self.find(&key.to_string())? else {
                 return Ok(false);
             };
             let most = limit.saturating_add(1);
@@ -119,7 +159,7 @@ impl Fetch for DirStore {
     fn land(&self, key: &Key, mut landing: Landing) -> Result<Option<Landing>, StoreError> {
         const PIECE: usize = 128 << 10;
         let mut read = || -> io::Result<bool> {
-            let Some(mut file) = self.find(key)? else {
+            let Some(mut file) = self.find(&key.to_string())? else {
                 return Ok(false);
             };
             landing.begin();
@@ -146,7 +186,10 @@ impl Fetch for DirStore {
 
 impl Shelve for DirStore {
     fn put(&self, key: &Key, body: Bytes, _: &Digest) -> Result<Put, StoreError> {
-        if let Some(there) = self.find(key).map_err(self.failed("read back", key))? {
+        if let Some(there) = self
+            .find(&key.to_string())
+            .map_err(self.failed("read back", key))?
+        {
             return self.settle(key, &there, &body);
         }
         let write = || {
@@ -158,7 +201,10 @@ impl Shelve for DirStore {
         let named = write().map_err(self.failed("write", key))?;
         match named {
             Named::Yes => Ok(Put::Written),
-            Named::Taken => match self.find(key).map_err(self.failed("read back", key))? {
+            Named::Taken => match self
+                .find(&key.to_string())
+                .map_err(self.failed("read back", key))?
+            {
                 Some(there) => self.settle(key, &there, &body),
                 None => Err(self.failed("write", key)(io::Error::other(
                     "it was there and is gone",
@@ -168,13 +214,8 @@ impl Shelve for DirStore {
     }
 
     fn replace(&self, key: &Key, body: Bytes, _: &Digest) -> Result<(), StoreError> {
-        let write = || {
-            let name = key.to_string();
-            let (folders, file) = split(&name);
-            let folder = self.enter_or_make(folders)?;
-            folder.stage(file, &body)?.name_over(file)
-        };
-        write().map_err(self.failed("replace", key))
+        let written = self.write_over(&key.to_string(), &body);
+        written.map_err(self.failed("replace", key))
     }
 
     fn checks_bodies(&self) -> bool {
