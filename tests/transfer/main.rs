@@ -263,9 +263,13 @@ impl Bench {
 
     /// A directory as the store, against `cp` and `sha256sum`; and `verify` against `sha256sum`.
     fn directory(&mut self) -> Result<()> {
-        let program = Programs::build()?.populator;
+        let Programs {
+            bundler, populator, ..
+        } = Programs::build()?;
         let key = self.path("key.pub.pem");
         fs::write(&key, worker::public_key())?;
+        let config = self.exporting()?;
+        let (drive, carried) = (self.path("drive"), self.path("carried"));
         let (store, copy, into) = (self.path("store"), self.path("copy"), self.path("into"));
         let place = format!("dir:{}", store.display());
         let mut all: BTreeMap<&str, Vec<Figures>> = BTreeMap::new();
@@ -273,10 +277,18 @@ impl Bench {
             fs::create_dir_all(&store)?;
             fs::create_dir_all(&copy)?;
             fs::create_dir_all(&into)?;
-            let mut verify = Command::new(&program);
+            let mut verify = Command::new(&populator);
             verify
                 .args(["verify", "--store", &place, "--trust"])
                 .arg(&key);
+            let mut export = Command::new(&bundler);
+            export.arg("--config").arg(&config);
+            export
+                .args(["--store", &place, "export", "--to"])
+                .arg(&drive);
+            let mut verify_drive = Command::new(&populator);
+            verify_drive.arg("verify").arg("--trust").arg(&key);
+            verify_drive.arg("--from").arg(&drive);
             let archives = text(&self.archives);
             let copied = text(&copy);
             let steps = [
@@ -296,6 +308,15 @@ impl Bench {
                         &[&text(&store)],
                     ),
                 ),
+                ("export", export),
+                (
+                    "cp, sync, sha256sum",
+                    shell(
+                        "cp -r \"$1\" \"$2\"; sync; cd \"$2\"; find . -type f -exec sha256sum {} +",
+                        &[&text(&store), &text(&carried)],
+                    ),
+                ),
+                ("verify --from", verify_drive),
                 ("fetch", ours(&["fetch", &place, &text(&into)])?),
                 (
                     "cp, sha256sum -c",
@@ -318,7 +339,7 @@ impl Bench {
                     fs::create_dir_all(&into)?;
                 }
             }
-            [&store, &copy, &into]
+            [&store, &copy, &into, &drive, &carried]
                 .iter()
                 .try_for_each(|folder| remove(folder))?;
         }
@@ -343,11 +364,36 @@ impl Bench {
                 ratio(wall("verify"), wall("sha256sum")),
                 0.65,
             ),
+            (
+                "drive: export to cp, sync and sha256sum",
+                ratio(wall("export"), wall("cp, sync, sha256sum")),
+                1.0,
+            ),
+            (
+                "drive: verify --from to sha256sum",
+                ratio(wall("verify --from"), wall("sha256sum")),
+                0.65,
+            ),
         ];
         for (what, is, most) in walls {
             self.must(what, is, most, "");
         }
         Ok(())
+    }
+
+    /// A configuration that is enough to export by.
+    fn exporting(&self) -> Result<PathBuf> {
+        let (config, key) = (self.path("export.yaml"), self.path("key.pem"));
+        fs::write(&key, worker::private_key())?;
+        let text = format!(
+            "apiVersion: mimeograph.io/v1alpha1\nkind: MimeographConfiguration\noperation: bundle\n\
+             mirror: {{ imagesetConfig: none.yaml }}\nsigning: {{ keyFile: {} }}\n\
+             artefacts: {{ metadataDir: {} }}\n",
+            key.display(),
+            self.path("metadata").display()
+        );
+        fs::write(&config, text)?;
+        Ok(config)
     }
 
     /// A full bundle after another, of which one byte in a hundred is new.

@@ -66,6 +66,11 @@ fn key() -> SigningKey {
     SigningKey::from_seed(&[1; 32])
 }
 
+pub(crate) fn private_key() -> String {
+    key().to_pem().to_string()
+}
+
+/// Its other half.
 pub(crate) fn public_key() -> String {
     key().public().to_pem()
 }

@@ -1,6 +1,7 @@
 //! Volumes in any order: which is missing, what is damaged, and only that is carried once more.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use mimeograph_tests::gap::copy_folder;
@@ -9,6 +10,8 @@ use serde_json::json;
 use super::{chunks, damage, export, from, lab, largest, volumes};
 use crate::lab::{done, refused};
 use crate::user::names;
+
+const README: &str = include_str!("../../../README.md");
 
 #[test]
 fn five_volumes_cross_in_any_order_and_what_is_damaged_crosses_once_more() {
@@ -103,6 +106,60 @@ fn volumes_are_copied_into_one_folder_or_lie_side_by_side() {
     done(&lab.populator(&["run"]));
     assert_eq!(lab.loaded().len(), 2);
     assert!(crate::user::tree(&all) == before);
+}
+
+/// The commands of the README, as they stand, but for where the drive is mounted.
+#[test]
+fn the_readme_walks_a_drive_from_end_to_end() {
+    let lab = lab(2);
+    let bin = lab.path("walk");
+    fs::create_dir(&bin).unwrap();
+    for (name, program, side) in [
+        ("mimeograph-bundler", &lab.programs().bundler, "connected"),
+        (
+            "mimeograph-populator",
+            &lab.programs().populator,
+            "disconnected",
+        ),
+    ] {
+        let config = lab.path(&format!("{side}.yaml"));
+        let script = format!(
+            "#!/bin/sh\nexport MIMEOGRAPH_CONFIG={}\nexec {} \"$@\"\n",
+            config.display(),
+            program.display()
+        );
+        let path = bin.join(name);
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    fs::copy(
+        lab.path("keys/signing.pub.pem"),
+        lab.path("signing.pub.pem"),
+    )
+    .unwrap();
+    let (_, section) = README.split_once("## A drive, from end to end\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let blocks: Vec<_> = section
+        .split("```sh\n")
+        .skip(1)
+        .map(|block| block.split_once("```").unwrap().0)
+        .collect();
+    let commands = blocks.concat();
+    assert!(
+        blocks.len() == 3 && commands.lines().count() < 10,
+        "{commands}"
+    );
+    let commands = commands.replace("/mnt/drive", lab.path("drive").to_str().unwrap());
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let ran = crate::user::run({
+        let mut command = std::process::Command::new("sh");
+        command.args(["-eux", "-c", &commands]);
+        command.current_dir(lab.path(".")).env("PATH", path);
+        command
+    });
+    done(&ran);
+    assert_eq!(lab.loaded().len(), 2);
+    assert!(lab.path("record.html").exists() && lab.path("drive/TRANSFER.html").exists());
 }
 
 fn merge(from: &Path, to: &Path) {
