@@ -24,6 +24,7 @@ use mimeograph_manifest::manifest::Manifest;
 use mimeograph_manifest::media;
 use mimeograph_manifest::media::repair::{self, RepairRequest};
 use mimeograph_manifest::name::StreamId;
+use mimeograph_manifest::pruned::{Dropped, Pruned};
 use mimeograph_manifest::signed::{Signed, Verified, VerifyError};
 use mimeograph_manifest::time::Timestamp;
 use mimeograph_manifest::trust::TrustedKeys;
@@ -87,8 +88,8 @@ enum Outcome {
     There,
     /// Something of it is not there yet.
     Waiting,
-    /// It is of another stream.
-    OtherStream,
+    /// It is of another stream, or retention has dropped it.
+    LeftAlone,
     /// It does not count, or something of it is damaged.
     Refused,
 }
@@ -99,7 +100,7 @@ impl Outcome {
             Self::Imported => "imported",
             Self::There => "there already",
             Self::Waiting => "waiting",
-            Self::OtherStream => "left alone",
+            Self::LeftAlone => "left alone",
             Self::Refused => "refused",
         }
     }
@@ -161,11 +162,16 @@ impl Fault for ImportError {
 
 /// Moves what is whole.
 pub fn import(request: &Request<'_>) -> Result<Report, Failure> {
+    let here = Lists::read(request.store, request.trusted)?;
     let import = Import {
         request,
         held: listing::chunks(request.store)?,
         map: Map::read(request.from, request.trusted)?,
         stream: followed(request)?,
+        lists: [Lists::read(request.from, request.trusted)?, here]
+            .into_iter()
+            .flat_map(|lists| lists.verified)
+            .collect(),
     };
     import.run()
 }
@@ -197,6 +203,8 @@ struct Import<'a> {
     held: BTreeMap<Digest, u64>,
     map: Map,
     stream: Option<StreamId>,
+    /// What the other side has dropped, by the lists that lie here and there.
+    lists: Vec<Verified<Pruned>>,
 }
 
 /// What a chunk came to.
@@ -277,9 +285,16 @@ impl Import<'_> {
         let stream = self.stream.get_or_insert_with(|| manifest.stream.clone());
         if manifest.stream != *stream {
             return Err(Refusal {
-                outcome: Outcome::OtherStream,
+                outcome: Outcome::LeftAlone,
                 id: None,
                 says: format!("it is of stream {}, not of {stream}", manifest.stream),
+            });
+        }
+        if Dropped::of(&self.lists, stream).has_bundle(&manifest) {
+            return Err(Refusal {
+                outcome: Outcome::LeftAlone,
+                id: None,
+                says: "the connected side has dropped it since".into(),
             });
         }
         Ok(manifest)

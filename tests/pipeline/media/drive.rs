@@ -11,6 +11,8 @@ use super::{chunks, damage, export, from, lab, largest, volumes};
 use crate::lab::{done, refused};
 use crate::user::names;
 
+/// The first of volumes that have room for one layer each.
+const FIRST: [&str; 4] = ["--volume-size", "4MiB", "--volume", "1"];
 const README: &str = include_str!("../../../README.md");
 
 #[test]
@@ -178,11 +180,7 @@ fn merge(from: &Path, to: &Path) {
 fn an_export_that_was_stopped_goes_on_and_a_folder_is_one_volume_alone() {
     let lab = lab(2);
     done(&lab.bundler(&["run"]));
-    let first = export(
-        &lab,
-        "volume-1",
-        &["--volume-size", "4MiB", "--volume", "1"],
-    );
+    let first = export(&lab, "volume-1", &FIRST);
     done(&first);
     // As if it had been stopped before the last, with one chunk half written and one that the medium has spoilt.
     let volume = lab.path("volume-1");
@@ -190,11 +188,7 @@ fn an_export_that_was_stopped_goes_on_and_a_folder_is_one_volume_alone() {
         fs::remove_file(volume.join(paper)).unwrap();
     }
     damage(&largest(&volume));
-    let again = export(
-        &lab,
-        "volume-1",
-        &["--volume-size", "4MiB", "--volume", "1"],
-    );
+    let again = export(&lab, "volume-1", &FIRST);
     done(&again);
     let bytes =
         |ran: &mimeograph_tests::gap::Ran, name: &str| ran.json()["result"][name].as_u64().unwrap();
@@ -230,11 +224,7 @@ fn an_export_that_was_stopped_goes_on_and_a_folder_is_one_volume_alone() {
 fn bundles_are_chosen_and_what_came_after_is_not_in_a_plan_that_was_begun() {
     let lab = lab(2);
     done(&lab.bundler(&["run"]));
-    let first = export(
-        &lab,
-        "volume-1",
-        &["--volume-size", "4MiB", "--volume", "1"],
-    );
+    let first = export(&lab, "volume-1", &FIRST);
     done(&first);
     lab.source.put_image("large/3", "v1", &[super::noise(3)]);
     lab.ask_for(&["large/1:v1", "large/2:v1", "large/3:v1"])

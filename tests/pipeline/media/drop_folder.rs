@@ -151,7 +151,7 @@ fn another_stream_of_the_same_key_is_left_alone() {
         .map(|row| row["outcome"].as_str().unwrap().to_owned())
         .collect();
     outcomes.sort();
-    assert_eq!(outcomes, ["otherStream", "there"], "{ran}");
+    assert_eq!(outcomes, ["leftAlone", "there"], "{ran}");
 }
 
 #[test]
@@ -166,4 +166,23 @@ fn what_the_store_has_spoilt_is_replaced_where_that_is_asked_for() {
     done(&ran);
     assert_eq!(ran.json()["result"][0]["newChunks"], 1, "{ran}");
     done(&lab.populator(&["verify"]));
+}
+
+#[test]
+fn what_retention_has_dropped_is_not_brought_again() {
+    let lab = lab(1);
+    done(&lab.bundler(&["run"]));
+    done(&lab.bundler(&["run", "--full"]));
+    let drop = lab.path("drop");
+    copy_folder(&lab.path("store"), &drop).unwrap();
+    done(&lab.bundler(&["prune", "--keep-full", "1"]));
+    copy_folder(&lab.path("store/pruned"), &drop.join("pruned")).unwrap();
+    let ran = from(&lab, "import", &[&drop], &[]);
+    done(&ran);
+    let rows = ran.json()["result"].as_array().unwrap().clone();
+    let outcomes: Vec<_> = rows.iter().map(|row| row["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["leftAlone", "imported"], "{ran}");
+    // The far side's own retention goes by the same lists.
+    let prunes = lab.populator(&["prune", "--dry-run"]);
+    assert!(lab.path("enclave/pruned").exists(), "{prunes}");
 }

@@ -26,7 +26,7 @@ impl Parallel {
 
     /// How many are fetched at once: they are written as they arrive.
     pub fn fetches(self) -> usize {
-        self.or(8)
+        self.or(16)
     }
 
     fn or(self, auto: usize) -> usize {
