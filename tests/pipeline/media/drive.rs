@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use mimeograph_tests::gap::copy_folder;
+use mimeograph_tests::wrap::{on_a_small_disk, run};
 use serde_json::json;
 
 use super::{chunks, damage, export, from, lab, largest, volumes};
@@ -108,6 +109,27 @@ fn volumes_are_copied_into_one_folder_or_lie_side_by_side() {
     done(&lab.populator(&["run"]));
     assert_eq!(lab.loaded().len(), 2);
     assert!(crate::user::tree(&all) == before);
+}
+
+#[test]
+fn a_drive_without_room_is_refused_before_anything_is_written() {
+    let lab = lab(2);
+    done(&lab.bundler(&["run"]));
+    let drive = lab.path("drive");
+    fs::create_dir(&drive).unwrap();
+    let to = drive.display().to_string();
+    let command = lab.command(
+        &lab.programs().bundler,
+        "connected",
+        &["export", "--to", &to],
+    );
+    let ran = run(on_a_small_disk(&command, &drive, 4 << 10)).unwrap();
+    refused(&ran, 73, "NO_SPACE", &["drive", "bytes free"]);
+    assert_eq!(names(&drive), Vec::<String>::new());
+    // One that has the room takes it all.
+    let ran = run(on_a_small_disk(&command, &drive, 16 << 10)).unwrap();
+    done(&ran);
+    done(&from(&lab, "verify", &[&drive], &[]));
 }
 
 /// The commands of the README, as they stand, but for where the drive is mounted.
