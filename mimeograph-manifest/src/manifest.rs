@@ -750,4 +750,12 @@ mod tests {
         assert_eq!(manifest.files(Role::History).count(), 0);
         assert_eq!(manifest.chunks().count(), 6);
     }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for manifest in [full(), delta(), heartbeat()] {
+            let bytes = manifest.to_bytes().unwrap();
+            assert_eq!(crate::form::read::<Manifest>(&bytes).unwrap(), manifest);
+        }
+    }
 }

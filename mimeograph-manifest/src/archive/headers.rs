@@ -484,4 +484,20 @@ mod tests {
         let mut headers = Headers::new("x", Generation::V2, Failing).unwrap();
         assert_eq!(headers.next_entry().unwrap_err().id(), ErrorId::Io);
     }
+
+    #[test]
+    fn the_data_of_an_entry_ends_with_it() {
+        let entries = ["one", "four"].map(|data| before(EntryType::Regular, data.as_bytes()));
+        let mut headers = headers([entries.concat(), vec![0; 1024]].concat());
+        for expected in ["one", "four"] {
+            let entry = headers.next_entry().unwrap().unwrap();
+            let mut data = String::new();
+            headers
+                .data(&entry)
+                .unwrap()
+                .read_to_string(&mut data)
+                .unwrap();
+            assert_eq!(data, expected);
+        }
+    }
 }
