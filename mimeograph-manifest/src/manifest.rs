@@ -532,13 +532,16 @@ mod tests {
         assert_eq!(heartbeat().asks(), Asks::Bundlers);
     }
 
+    /// A member, and how it is set.
+    type Setter<T> = (&'static str, fn(&mut Manifest, T));
+
     #[test]
     fn texts_are_short_few_and_printable() {
-        let set: [(&str, fn(&mut Manifest, String)); 9] = [
+        let set: [Setter<String>; 9] = [
             ("name", |m, text| m.name = text),
             ("localDir", |m, text| m.local_dir = text),
             ("producer.mimeograph", |m, text| {
-                m.producer.mimeograph = text
+                m.producer.mimeograph = text;
             }),
             ("producer.ocMirror", |m, text| m.producer.oc_mirror = text),
             ("audience", |m, text| m.audience = vec![text]),
@@ -566,7 +569,7 @@ mod tests {
                 assert_eq!(found.as_deref(), Some(member), "{wrong:?}");
             }
         }
-        let fill: [(&str, fn(&mut Manifest, usize)); 4] = [
+        let fill: [Setter<usize>; 4] = [
             ("audience", |m, n| m.audience = vec![String::new(); n]),
             ("producer.flags", |m, n| {
                 m.producer.flags = vec![String::new(); n];

@@ -461,7 +461,8 @@ mod tests {
         ];
         let start = bytes[0].len() as u64 + 512;
         let ranges = data_ranges(headers(bytes.concat())).unwrap();
-        assert_eq!(ranges, [start..start + limits::CUT_SIZE]);
+        let only = start..start + limits::CUT_SIZE;
+        assert_eq!(ranges, [only]);
     }
 
     /// A disk that fails.
