@@ -233,7 +233,7 @@ pub fn check_expiry(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeMap;
     use std::num::NonZeroUsize;
 
@@ -246,12 +246,16 @@ mod tests {
 
     use super::*;
 
+    pub(crate) fn key() -> SigningKey {
+        SigningKey::from_seed(&[9; 32])
+    }
+
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix(seconds)
     }
 
     /// A heartbeat of these numbers, made at 1000 seconds times its number and good for as long.
-    fn manifest(number: u64, audience: &[&str]) -> Verified<Manifest> {
+    pub(crate) fn manifest(number: u64, audience: &[&str]) -> Verified<Manifest> {
         let before = Link {
             sequence: (number - 1).try_into().unwrap(),
             sha256: Digest::of(b"before"),
@@ -280,7 +284,7 @@ mod tests {
             files: vec![],
             annotations: BTreeMap::new(),
         };
-        let key = SigningKey::from_seed(&[9; 32]);
+        let key = key();
         let sealed = Signed::sign(&manifest, &key).unwrap();
         let found = FoundSignature {
             manifest: sealed.digest.short(),
