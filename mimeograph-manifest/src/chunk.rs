@@ -304,6 +304,26 @@ mod tests {
             }
             .is_plausible()
         );
+        let plain = chunk_of(b"raw", b"raw", Encoding::None);
+        assert!(plain.is_plausible());
+        let other = Digest::of(b"other");
+        for wrong in [
+            Chunk {
+                raw: other,
+                ..plain
+            },
+            Chunk {
+                stored_size: 2,
+                ..plain
+            },
+            chunk_of(b"", b"", Encoding::None),
+            Chunk {
+                stored_size: 0,
+                ..chunk_of(b"raw", b"", Encoding::Zstd)
+            },
+        ] {
+            assert!(!wrong.is_plausible(), "{wrong:?}");
+        }
     }
 
     #[test]

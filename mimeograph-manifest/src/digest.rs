@@ -122,4 +122,31 @@ mod tests {
             assert_eq!(wrong.parse::<Digest>(), Err(DigestError), "{wrong}");
         }
     }
+
+    #[test]
+    fn a_digest_is_written_whole_short_and_as_oci_has_it() {
+        let digest = Digest::of(b"x");
+        let hex = digest.to_string();
+        assert_eq!(digest.short(), hex[..16]);
+        assert_eq!(digest.to_oci(), format!("sha256:{hex}"));
+        assert_eq!(Digest::from_oci(&digest.to_oci()), Ok(digest));
+        for wrong in [
+            hex.clone(),
+            format!("sha512:{hex}"),
+            format!(" sha256:{hex}"),
+        ] {
+            assert_eq!(Digest::from_oci(&wrong), Err(DigestError), "{wrong}");
+        }
+        assert_eq!(digest.as_bytes()[..2], [0x2d, 0x71]);
+    }
+
+    #[test]
+    fn a_hasher_takes_every_byte() {
+        let mut hasher = Hasher::default();
+        for part in [&b"a"[..], b"", b"bc"] {
+            assert_eq!(hasher.write(part).unwrap(), part.len());
+        }
+        hasher.flush().unwrap();
+        assert_eq!(hasher.finish(), Digest::of(b"abc"));
+    }
 }

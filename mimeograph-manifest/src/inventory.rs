@@ -394,4 +394,193 @@ mod tests {
             assert_eq!(parse(&other), None, "{other}");
         }
     }
+
+    fn digest(text: &str) -> Digest {
+        Digest::of(text.as_bytes())
+    }
+
+    fn image(blobs: &[&str], manifests: &[&str]) -> ImageManifest {
+        ImageManifest {
+            blobs: blobs.iter().map(|name| digest(name)).collect(),
+            manifests: manifests.iter().map(|name| digest(name)).collect(),
+        }
+    }
+
+    /// Carries these image manifests, and these blobs besides; each is as large as its name.
+    fn structure(images: &[(&str, ImageManifest)], blobs: &[&str]) -> Structure {
+        let names = images.iter().map(|(name, _)| name).chain(blobs);
+        Structure {
+            repositories: BTreeMap::new(),
+            manifests: images
+                .iter()
+                .map(|(name, image)| (digest(name), image.clone()))
+                .collect(),
+            blobs: names
+                .map(|name| (digest(name), name.len() as u64))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_tag_means_one_thing_and_only_what_is_linked_is_an_image() {
+        let mut found = Structure::default();
+        assert!(found.tag("a", "v1", digest("tagged")));
+        assert!(found.tag("a", "v1", digest("tagged")));
+        assert!(!found.tag("a", "v1", digest("other")));
+        assert!(found.tag("b", "v1", digest("other")));
+        found.revision("c", digest("revision"));
+        assert_eq!(found.resolve("a", "v1"), Some(digest("tagged")));
+        assert_eq!(found.resolve("a", "v2"), None);
+        assert_eq!(found.resolve("c", "v1"), None);
+        assert_eq!(found.tags(), 2);
+        let candidates =
+            ["tagged", "revision", "unlinked"].map(|name| (digest(name), image(&[], &[])));
+        found.keep_manifests(candidates.into());
+        let kept: BTreeSet<_> = found.manifests.into_keys().collect();
+        assert_eq!(kept, BTreeSet::from([digest("tagged"), digest("revision")]));
+    }
+
+    #[test]
+    fn what_an_index_needs_is_counted_once() {
+        let found = structure(
+            &[
+                ("index", image(&[], &["first", "second"])),
+                ("first", image(&["shared", "elsewhere"], &[])),
+                ("second", image(&["shared"], &["index"])),
+            ],
+            &["shared", "unneeded"],
+        );
+        let all = "indexfirstsecondshared".len() as u64;
+        assert_eq!(found.carried(&digest("index")), Some(all));
+        let one = "firstshared".len() as u64;
+        assert_eq!(found.carried(&digest("first")), Some(one));
+        assert_eq!(found.carried(&digest("shared")), None);
+    }
+
+    #[test]
+    fn an_inventory_differs_from_archives_that_hold_more_less_or_something_else() {
+        let signed = || {
+            let mut signed = structure(&[("image", image(&["layer"], &[]))], &["layer"]);
+            signed.tag("a", "v1", digest("image"));
+            signed
+        };
+        let inventory = Inventory::new(signed(), Wish::default());
+        inventory.matches(&signed()).unwrap();
+        let others: [fn(&mut Structure); 8] = [
+            |s| s.repositories.clear(),
+            |s| assert!(s.tag("a", "v2", digest("image"))),
+            |s| s.revision("b", digest("image")),
+            |s| assert!(s.blobs.remove(&digest("layer")).is_some()),
+            |s| s.blobs.extend([(digest("layer"), 1)]),
+            |s| s.blobs.extend([(digest("more"), 1)]),
+            |s| s.manifests.clear(),
+            |s| drop(s.manifests.insert(digest("image"), image(&[], &[]))),
+        ];
+        for (n, change) in others.iter().enumerate() {
+            let mut found = signed();
+            change(&mut found);
+            assert!(inventory.matches(&found).is_err(), "{n}");
+        }
+    }
+
+    #[test]
+    fn a_later_inventory_is_told_from_a_broken_one() {
+        let inventory = Inventory::new(Structure::default(), Wish::default());
+        let bytes = inventory.to_bytes().unwrap();
+        assert_eq!(bytes.last(), Some(&b'\n'));
+        assert_eq!(Inventory::from_bytes(&bytes).unwrap(), inventory);
+        let text = String::from_utf8(bytes).unwrap();
+        let id = |text: &str| Inventory::from_bytes(text.as_bytes()).unwrap_err().id();
+        assert_eq!(id(&text.replace(".v1+", ".v2+")), ErrorId::TooNew);
+        assert_eq!(
+            id(&text.replace("\"wish\"", "\"wishes\"")),
+            ErrorId::InventoryMismatch
+        );
+        assert_eq!(id("{}"), ErrorId::InventoryMismatch);
+    }
+
+    #[test]
+    fn what_came_before_has_the_wish_of_the_newest() {
+        let inventory = |name: &str, graph: Option<&str>| {
+            let carried = structure(&[(name, image(&[], &[]))], &[]);
+            let graph = graph.map(|reference| crate::wish::Resolved {
+                reference: reference.to_owned(),
+                repository: reference.to_owned(),
+                tag: "v1".to_owned(),
+                digest: digest(reference),
+            });
+            let wish = Wish {
+                graph,
+                ..Wish::default()
+            };
+            Inventory::new(carried, wish)
+        };
+        let graph = |before: &Before| {
+            let wish = before.wish().unwrap();
+            wish.graph.as_ref().map(|graph| graph.reference.clone())
+        };
+        let mut before = Before::default();
+        assert_eq!(before.wish(), None);
+        before.add_older(inventory("b", Some("b")));
+        before.add_older(inventory("a", Some("a")));
+        assert_eq!(graph(&before).as_deref(), Some("b"));
+        before.add_newer(inventory("c", None));
+        assert_eq!(graph(&before), None);
+        for name in ["a", "b", "c"] {
+            assert!(before.has(&digest(name)), "{name}");
+            assert!(before.manifest(&digest(name)).is_some(), "{name}");
+        }
+        assert!(!before.has(&digest("d")));
+        assert_eq!(before.manifest(&digest("d")), None);
+    }
+
+    #[test]
+    fn an_image_is_whole_where_all_that_it_needs_is_here_or_came_before() {
+        let check = |here: &Structure, before: &Structure, members: &IndexMembers| {
+            let mut came = Before::default();
+            came.add_newer(Inventory::new(before.clone(), Wish::default()));
+            check_closure(here, &came, [], members).is_ok()
+        };
+        let nothing = Structure::default();
+        let every = IndexMembers::Every;
+        let alone = |images: &[(&str, ImageManifest)], blobs: &[&str]| {
+            check(&structure(images, blobs), &nothing, &every)
+        };
+        assert!(alone(&[("image", image(&["layer"], &[]))], &["layer"]));
+        assert!(!alone(&[("image", image(&["layer"], &[]))], &[]));
+        assert!(!alone(
+            &[("image", image(&["layer", "other"], &[]))],
+            &["layer"]
+        ));
+        // A member that is there as a blob alone cannot be told to be whole.
+        assert!(!alone(&[("index", image(&[], &["member"]))], &["member"]));
+        let member = ("member", image(&["layer"], &[]));
+        let index = ("index", image(&[], &["member", "other"]));
+        assert!(!alone(&[index.clone(), member.clone()], &["layer"]));
+        assert!(!alone(
+            &[("index", image(&[], &["member"])), member.clone()],
+            &[]
+        ));
+        let here = structure(std::slice::from_ref(&index), &[]);
+        let before = structure(&[member.clone(), ("other", image(&[], &[]))], &["layer"]);
+        assert!(check(&here, &before, &every));
+        let of =
+            |list: &[&str]| IndexMembers::EveryOf(list.iter().map(|name| digest(name)).collect());
+        let some = structure(&[member], &["layer"]);
+        assert!(!check(&here, &some, &every));
+        assert!(check(&here, &some, &of(&["elsewhere"])));
+        assert!(!check(&here, &some, &of(&["index"])));
+        assert!(!check(&here, &nothing, &of(&[])));
+    }
+
+    #[test]
+    fn a_wanted_image_that_is_nowhere_is_missing_itself() {
+        let found = structure(&[], &["layer"]);
+        let wanted = digest("image");
+        let error = check_closure(&found, &Before::default(), [wanted], &IndexMembers::Every);
+        let Err(InventoryError::NotClosed { missing, .. }) = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(missing, wanted);
+    }
 }

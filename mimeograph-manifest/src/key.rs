@@ -255,9 +255,13 @@ mod tests {
             assert_eq!(SigningKey::from_pem(text).unwrap_err(), error, "{text}");
         }
         let rsa = pem("PUBLIC KEY", &[0x30, 0x03, 0x02, 0x01, 0x00]);
+        let certificate = pem("CERTIFICATE", &[0x30, 0x03, 0x02, 0x01, 0x00]);
+        let short = pem("PUBLIC KEY", &SPKI);
         for (text, instead) in [
             ("", Instead::Nothing),
             (&*rsa, Instead::OtherKey),
+            (&*certificate, Instead::Unknown),
+            (&*short, Instead::Unknown),
             ("no key", Instead::Unknown),
         ] {
             let refused = Err(KeyError::NotPublic(instead));

@@ -404,3 +404,361 @@ pub fn is_archive_name(name: &str, generation: Generation) -> bool {
             }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk::Encoding;
+
+    fn chunk(raw: &[u8]) -> Chunk {
+        Chunk {
+            stored: Digest::of(raw),
+            stored_size: raw.len() as u64,
+            encoding: Encoding::None,
+            raw: Digest::of(raw),
+            raw_size: raw.len() as u64,
+        }
+    }
+
+    fn file(name: &str, role: Role) -> File {
+        File {
+            name: name.parse().unwrap(),
+            role,
+            size: 7,
+            chunks: vec![chunk(b"one"), chunk(b"four")],
+        }
+    }
+
+    fn link(n: u64) -> Link {
+        Link {
+            sequence: n.try_into().unwrap(),
+            sha256: Digest::of(&n.to_le_bytes()),
+        }
+    }
+
+    fn full() -> Manifest {
+        Manifest {
+            r#type: TYPE.to_owned(),
+            stream: StreamId::from_bytes([7; 16]),
+            name: "lab".to_owned(),
+            audience: vec!["one".to_owned()],
+            sequence: Sequence::FIRST,
+            kind: Kind::Full,
+            previous: None,
+            requires: None,
+            created: Timestamp::from_unix(1000),
+            expires: Timestamp::from_unix(1001),
+            producer: Producer {
+                mimeograph: "0.1.0".to_owned(),
+                oc_mirror: "v4.20.0".to_owned(),
+                oc_mirror_sha256: Digest::of(b"oc-mirror"),
+                generation: Generation::V2,
+                flags: vec![],
+            },
+            incomplete: vec![],
+            local_dir: String::new(),
+            files: vec![
+                file("mirror_000001.tar", Role::Archive),
+                file("imageset.yaml", Role::Imageset),
+                file("inventory.json", Role::Inventory),
+            ],
+            annotations: BTreeMap::new(),
+        }
+    }
+
+    fn delta() -> Manifest {
+        Manifest {
+            sequence: link(5).sequence,
+            kind: Kind::Delta,
+            previous: Some(link(4)),
+            requires: Some(link(4)),
+            ..full()
+        }
+    }
+
+    fn heartbeat() -> Manifest {
+        Manifest {
+            kind: Kind::Heartbeat,
+            files: vec![],
+            ..delta()
+        }
+    }
+
+    /// The member that is refused of a manifest that was changed so; nothing where it is accepted.
+    fn refused(mut manifest: Manifest, change: impl FnOnce(&mut Manifest)) -> Option<String> {
+        change(&mut manifest);
+        match manifest.check() {
+            Ok(()) => None,
+            Err(FormError::Value { member, .. }) => Some(member),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn each_kind_has_its_place_in_the_stream() {
+        for good in [full(), delta(), heartbeat()] {
+            assert_eq!(refused(good, |_| {}), None);
+        }
+        let later_full = |m: &mut Manifest| (m.kind, m.requires) = (Kind::Full, None);
+        assert_eq!(refused(delta(), later_full), None);
+        assert_eq!(refused(delta(), |m| m.requires = Some(link(3))), None);
+        let of = |manifest, change: fn(&mut Manifest)| refused(manifest, change).unwrap();
+        assert_eq!(of(full(), |m| m.previous = Some(link(1))), "previous");
+        assert_eq!(of(full(), |m| m.requires = Some(link(1))), "requires");
+        assert_eq!(of(full(), |m| m.sequence = link(2).sequence), "previous");
+        assert_eq!(of(delta(), |m| m.previous = None), "previous");
+        assert_eq!(of(delta(), |m| m.previous = Some(link(3))), "previous");
+        assert_eq!(of(delta(), |m| m.previous = Some(link(5))), "previous");
+        assert_eq!(of(delta(), |m| m.requires = Some(link(5))), "requires");
+        assert_eq!(of(delta(), |m| m.requires = Some(link(6))), "requires");
+        assert_eq!(of(delta(), |m| m.requires = None), "requires");
+        assert_eq!(of(heartbeat(), |m| m.requires = None), "requires");
+        assert_eq!(of(delta(), |m| m.kind = Kind::Full), "requires");
+        let other_digest = |m: &mut Manifest| {
+            let sha256 = Digest::of(b"other");
+            m.requires = Some(Link { sha256, ..link(4) });
+        };
+        assert_eq!(of(delta(), other_digest), "requires");
+        assert_eq!(of(full(), |m| m.expires = m.created), "expires");
+        let before = |m: &mut Manifest| m.expires = Timestamp::from_unix(999);
+        assert_eq!(of(full(), before), "expires");
+        assert_eq!(of(full(), |m| m.r#type.push(' ')), "type");
+    }
+
+    #[test]
+    fn what_brings_content_is_asked_of_all_and_a_heartbeat_of_bundlers_alone() {
+        assert_eq!(full().asks(), Asks::Policy);
+        assert_eq!(delta().asks(), Asks::Policy);
+        assert_eq!(heartbeat().asks(), Asks::Bundlers);
+    }
+
+    /// A member, and how it is set.
+    type Setter<T> = (&'static str, fn(&mut Manifest, T));
+
+    #[test]
+    fn texts_are_short_few_and_printable() {
+        let set: [Setter<String>; 9] = [
+            ("name", |m, text| m.name = text),
+            ("localDir", |m, text| m.local_dir = text),
+            ("producer.mimeograph", |m, text| {
+                m.producer.mimeograph = text;
+            }),
+            ("producer.ocMirror", |m, text| m.producer.oc_mirror = text),
+            ("audience", |m, text| m.audience = vec![text]),
+            ("producer.flags", |m, text| m.producer.flags = vec![text]),
+            ("incomplete.reference", |m, reference| {
+                let reason = Missing::Image;
+                m.incomplete = vec![Incomplete { reference, reason }];
+            }),
+            ("annotations", |m, text| {
+                m.annotations = BTreeMap::from([(text, String::new())]);
+            }),
+            ("annotations", |m, text| {
+                m.annotations = BTreeMap::from([(String::new(), text)]);
+            }),
+        ];
+        let longest = "é".repeat(limits::TEXT_LENGTH / 2);
+        for (member, set) in set {
+            assert_eq!(refused(full(), |m| set(m, longest.clone())), None);
+            for wrong in [
+                longest.clone() + "x",
+                "a\nb".to_owned(),
+                "\u{85}".to_owned(),
+            ] {
+                let found = refused(full(), |m| set(m, wrong.clone()));
+                assert_eq!(found.as_deref(), Some(member), "{wrong:?}");
+            }
+        }
+        let fill: [Setter<usize>; 4] = [
+            ("audience", |m, n| m.audience = vec![String::new(); n]),
+            ("producer.flags", |m, n| {
+                m.producer.flags = vec![String::new(); n];
+            }),
+            ("incomplete", |m, n| {
+                let (reference, reason) = (String::new(), Missing::Signature);
+                m.incomplete = vec![Incomplete { reference, reason }; n];
+            }),
+            ("annotations", |m, n| {
+                let keys = (0..n).map(|n| (n.to_string(), String::new()));
+                m.annotations = keys.collect();
+            }),
+        ];
+        for (member, fill) in fill {
+            assert_eq!(refused(full(), |m| fill(m, limits::TEXTS)), None);
+            let found = refused(full(), |m| fill(m, limits::TEXTS + 1));
+            assert_eq!(found.as_deref(), Some(member));
+        }
+    }
+
+    #[test]
+    fn a_bundle_with_content_has_one_image_set_one_inventory_and_archives() {
+        let of = |change: fn(&mut Manifest)| refused(full(), change);
+        let files = Some("files".to_owned());
+        for n in 0..3 {
+            let without = refused(full(), |m| drop(m.files.remove(n)));
+            assert_eq!(without, files, "{n}");
+        }
+        let more = |name: &str, role| refused(full(), |m| m.files.push(file(name, role)));
+        assert_eq!(more("mirror_000002.tar", Role::Archive), None);
+        assert_eq!(more("history", Role::History), None);
+        assert_eq!(more("second.yaml", Role::Imageset), files);
+        assert_eq!(more("second.json", Role::Inventory), files);
+        assert_eq!(more("mirror_000001.tar", Role::Archive), files);
+        assert_eq!(more("mirror_000001.tar", Role::Extra), None);
+        let filled = |n: usize| {
+            refused(full(), |m| {
+                let extra = (m.files.len()..n).map(|n| file(&n.to_string(), Role::Extra));
+                m.files.extend(extra.collect::<Vec<_>>());
+            })
+        };
+        assert_eq!(filled(limits::FILES), None);
+        assert_eq!(filled(limits::FILES + 1), files);
+        let twice = |m: &mut Manifest| {
+            m.files.push(file("a", Role::Extra));
+            m.files.push(file("A", Role::Extra));
+        };
+        assert_eq!(of(twice), files);
+        let below = |m: &mut Manifest| {
+            m.files.push(file("a/b/c", Role::Local));
+            m.files.push(file("A/B", Role::Local));
+        };
+        assert_eq!(of(below), files);
+        let beside = |m: &mut Manifest| {
+            m.files.push(file("a/b/c", Role::Local));
+            m.files.push(file("a/b", Role::Extra));
+            m.files.push(file("a/b/d", Role::Local));
+        };
+        assert_eq!(of(beside), None);
+        let with_file = |m: &mut Manifest| m.files.push(file("a", Role::Extra));
+        assert_eq!(refused(heartbeat(), with_file), files);
+        let lacking = |m: &mut Manifest| {
+            let (reference, reason) = ("x".to_owned(), Missing::Signature);
+            m.incomplete.push(Incomplete { reference, reason });
+        };
+        assert_eq!(refused(heartbeat(), lacking), files);
+        assert_eq!(refused(full(), lacking), None);
+    }
+
+    #[test]
+    fn a_file_is_named_and_sized_as_its_role_asks() {
+        let check = |file: &File| file.check(Generation::V2);
+        for (name, role, is_good) in [
+            ("mirror_000001.tar", Role::Archive, true),
+            ("mirror_seq1_000000.tar", Role::Archive, false),
+            ("other.tar", Role::Archive, false),
+            ("other.tar", Role::Extra, true),
+            ("imageset.yaml", Role::Imageset, true),
+            ("d/imageset.yaml", Role::Imageset, false),
+            (".inventory", Role::Inventory, false),
+            ("d/history", Role::History, false),
+            ("d/f", Role::Local, true),
+            ("d/f", Role::Extra, true),
+        ] {
+            assert_eq!(check(&file(name, role)).is_ok(), is_good, "{name} {role:?}");
+        }
+        for (name, role, bound) in [
+            ("imageset.yaml", Role::Imageset, limits::IMAGESET_SIZE),
+            ("inventory.json", Role::Inventory, limits::INVENTORY_SIZE),
+            ("history", Role::History, limits::HISTORY_SIZE),
+            ("extra", Role::Extra, limits::FILE_SIZE),
+        ] {
+            let whole = Chunk {
+                raw_size: limits::CHUNK_SIZE.min(bound),
+                stored_size: 1,
+                encoding: Encoding::Zstd,
+                ..chunk(b"x")
+            };
+            let count = usize::try_from(bound / whole.raw_size).unwrap();
+            let mut largest = File {
+                size: bound,
+                chunks: vec![whole; count],
+                ..file(name, role)
+            };
+            check(&largest).unwrap();
+            largest.size += 7;
+            largest.chunks.extend(file(name, role).chunks);
+            assert!(check(&largest).is_err(), "{role:?}");
+        }
+        let good = file("a", Role::Extra);
+        check(&good).unwrap();
+        for size in [0, 6, 8] {
+            assert!(
+                check(&File {
+                    size,
+                    ..good.clone()
+                })
+                .is_err()
+            );
+        }
+        let mut implausible = good.clone();
+        implausible.chunks[1].stored = Digest::of(b"other");
+        assert!(check(&implausible).is_err());
+    }
+
+    #[test]
+    fn bytes_are_a_file_where_every_chunk_is_and_nothing_is_left() {
+        let file = file("a", Role::Extra);
+        assert!(file.is(b"onefour"));
+        for other in [
+            &b""[..],
+            b"one",
+            b"onefou",
+            b"onefours",
+            b"fourone",
+            b"oneFour",
+            b"Onefour",
+        ] {
+            assert!(!file.is(other), "{other:?}");
+        }
+        let nothing = File {
+            size: 0,
+            chunks: vec![],
+            ..file
+        };
+        assert!(nothing.is(b""));
+        assert!(!nothing.is(b"x"));
+    }
+
+    #[test]
+    fn archives_are_named_as_oc_mirror_names_them() {
+        let (v1, v2) = (Generation::V1, Generation::V2);
+        for (name, generations) in [
+            ("mirror_000001.tar", &[v2][..]),
+            ("mirror_seq1_000000.tar", &[v1]),
+            ("mirror_seq123456789_000000.tar", &[v1]),
+            ("mirror_seq1234567890_000000.tar", &[]),
+            ("mirror_seq_000000.tar", &[]),
+            ("mirror_seq1_00000.tar", &[]),
+            ("mirror_seqa_000000.tar", &[]),
+            ("mirror_seq1_00000a.tar", &[]),
+            ("mirror_1_000000.tar", &[]),
+            ("mirror_00001.tar", &[]),
+            ("mirror_0000001.tar", &[]),
+            ("mirror_00000a.tar", &[]),
+            ("mirror_000001.tar.gz", &[]),
+            ("a_mirror_000001.tar", &[]),
+        ] {
+            for generation in [v1, v2] {
+                let expected = generations.contains(&generation);
+                assert_eq!(is_archive_name(name, generation), expected, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn files_are_told_by_role_and_chunks_as_often_as_they_come() {
+        let manifest = full();
+        let archives: Vec<_> = manifest.files(Role::Archive).collect();
+        assert_eq!(archives, [&manifest.files[0]]);
+        assert_eq!(manifest.files(Role::History).count(), 0);
+        assert_eq!(manifest.chunks().count(), 6);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for manifest in [full(), delta(), heartbeat()] {
+            let bytes = manifest.to_bytes().unwrap();
+            assert_eq!(crate::form::read::<Manifest>(&bytes).unwrap(), manifest);
+        }
+    }
+}

@@ -220,4 +220,58 @@ mod tests {
         );
         assert!("9999999999".parse::<Sequence>().is_err());
     }
+
+    #[test]
+    fn sequences_follow_each_other_to_the_last_but_one_of_ten_digits() {
+        let two = Sequence::FIRST.next();
+        assert_eq!((two.number(), two.next().number()), (2, 3));
+        assert_eq!(u64::from(two), 2);
+        assert!(Sequence::try_from(9_999_999_998).is_ok());
+        assert!(Sequence::try_from(9_999_999_999).is_err());
+        assert!(Sequence::try_from(0).is_err());
+        assert!(Sequence::from_padded("00000000042").is_err());
+    }
+
+    #[test]
+    fn a_stream_id_is_32_lower_case_hexadecimal_digits() {
+        let id = StreamId::from_bytes([0xa7; 16]);
+        assert_eq!(id.to_string(), "a7".repeat(16));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for wrong in [
+            "A7".repeat(16),
+            "g7".repeat(16),
+            "a7".repeat(15),
+            "a7".repeat(17),
+            "+".to_owned() + &"a".repeat(31),
+            String::new(),
+        ] {
+            assert!(wrong.parse::<StreamId>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_enclave_has_a_plain_name() {
+        let longest = "e".repeat(limits::NAME_LENGTH);
+        for name in ["a", "1", "Lab-1_b.c", &longest] {
+            assert!(is_enclave(name), "{name}");
+        }
+        let longer = longest.clone() + "e";
+        for name in ["", "-a", ".a", "_a", "a b", "a/b", "a\n", "é", &longer] {
+            assert!(!is_enclave(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_name_of_a_file_has_255_bytes_and_8_components() {
+        let longest = "f".repeat(limits::NAME_LENGTH);
+        assert!(longest.parse::<FileName>().is_ok());
+        assert!((longest + "f").parse::<FileName>().is_err());
+        assert!("1/2/3/4/5/6/7/8".parse::<FileName>().is_ok());
+        assert!("1/2/3/4/5/6/7/8/9".parse::<FileName>().is_err());
+        let name: FileName = "d/f".parse().unwrap();
+        assert_eq!(name.as_str(), "d/f");
+        for fancy in ["d/f", "a+b", ".a", "-a", "a..", "~"] {
+            assert!(!fancy.parse::<FileName>().unwrap().is_plain(), "{fancy}");
+        }
+    }
 }

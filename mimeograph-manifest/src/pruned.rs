@@ -285,4 +285,47 @@ mod tests {
             [number(1), number(2)]
         );
     }
+
+    #[test]
+    fn a_list_names_something_in_order_and_each_once() {
+        let good = || list(1, 100, &[1, 2], &[b"one", b"two"]);
+        good().check().unwrap();
+        list(1, 100, &[1], &[]).check().unwrap();
+        list(1, 100, &[], &[b"one"]).check().unwrap();
+        let spoilt: [fn(&mut Pruned); 8] = [
+            |list| list.r#type = crate::manifest::TYPE.to_owned(),
+            |list| {
+                list.manifests.clear();
+                list.chunks.clear();
+            },
+            |list| list.manifests.reverse(),
+            |list| list.manifests[1].sequence = list.manifests[0].sequence,
+            |list| list.chunks.reverse(),
+            |list| list.chunks[1].stored = list.chunks[0].stored,
+            |list| list.chunks[1].stored_size = 0,
+            |list| list.chunks[1].stored_size = limits::CHUNK_SIZE + 1,
+        ];
+        for (n, spoil) in spoilt.iter().enumerate() {
+            let mut list = good();
+            spoil(&mut list);
+            assert!(list.check().is_err(), "{n}");
+        }
+        let mut largest = good();
+        largest.chunks[0].stored_size = limits::CHUNK_SIZE;
+        largest.check().unwrap();
+    }
+
+    #[test]
+    fn a_number_is_dropped_where_a_list_names_it() {
+        let none = Dropped::default();
+        assert!(none.is_empty());
+        assert!(!none.has_number(number(1)));
+        for one in [list(1, 100, &[1], &[]), list(1, 100, &[], &[b"one"])] {
+            let mut dropped = Dropped::default();
+            dropped.add(&one);
+            assert!(!dropped.is_empty());
+            assert_eq!(dropped.has_number(number(1)), !one.manifests.is_empty());
+            assert!(!dropped.has_number(number(2)));
+        }
+    }
 }

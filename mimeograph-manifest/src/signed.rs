@@ -447,3 +447,293 @@ impl Count {
         VerifyError::Untrusted { subject, found }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::form::Writer;
+    use crate::trust::{KeyRole, Policy, TrustedKey, Window};
+
+    /// The least that can be signed.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Note {
+        r#type: String,
+        number: Sequence,
+        created: Timestamp,
+    }
+
+    impl Document for Note {
+        const NAME: &'static str = "note";
+        const CALLED: &'static str = "note";
+        /// Exactly what [`note`] has.
+        const SIZE: u64 = 94;
+
+        fn key(number: Sequence) -> Key {
+            Key::Manifest(number)
+        }
+
+        fn signature_key(number: Sequence, document: &Digest, key_id: &Digest) -> Key {
+            Key::signature(number, document, key_id)
+        }
+
+        fn number(&self) -> Sequence {
+            self.number
+        }
+
+        fn created(&self) -> Timestamp {
+            self.created
+        }
+
+        fn asks(&self) -> Asks {
+            Asks::Policy
+        }
+
+        fn check(&self) -> Result<(), FormError> {
+            Ok(())
+        }
+
+        fn write(&self, lines: &mut Writer) -> serde_json::Result<()> {
+            lines.member("{", "type", &self.r#type)?;
+            lines.member(",", "number", &self.number)?;
+            lines.member(",", "created", &self.created)?;
+            lines.text("}");
+            Ok(())
+        }
+    }
+
+    fn note() -> Note {
+        Note {
+            r#type: "application/vnd.mimeograph.note.v1+json".to_owned(),
+            number: Sequence::FIRST,
+            created: Timestamp::from_unix(1000),
+        }
+    }
+
+    fn bytes() -> Vec<u8> {
+        note().to_bytes().unwrap()
+    }
+
+    fn key(n: u8) -> SigningKey {
+        SigningKey::from_seed(&[n; 32])
+    }
+
+    fn id(n: u8) -> Digest {
+        key(n).public().id()
+    }
+
+    fn any(threshold: usize, keys: &[u8]) -> TrustedKeys {
+        let keys = keys.iter().map(|n| key(*n).public());
+        TrustedKeys::new(keys, threshold.try_into().unwrap())
+    }
+
+    fn signature(n: u8, over: &[u8]) -> FoundSignature {
+        FoundSignature {
+            manifest: Digest::of(over).short(),
+            signer: id(n).short(),
+            bytes: key(n).sign(over).to_vec(),
+        }
+    }
+
+    /// One that is named as if `n` had signed.
+    fn broken(n: u8, over: &[u8]) -> FoundSignature {
+        FoundSignature {
+            bytes: vec![0; 64],
+            ..signature(n, over)
+        }
+    }
+
+    fn verify(
+        bytes: &[u8],
+        signatures: &[FoundSignature],
+        trusted: &TrustedKeys,
+    ) -> Result<Verified<Note>, VerifyError> {
+        Signed::new(Sequence::FIRST, bytes.to_vec(), signatures.to_vec()).verify(trusted)
+    }
+
+    fn why(signatures: &[FoundSignature], trusted: &TrustedKeys) -> VerifyError {
+        verify(&bytes(), signatures, trusted).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_verified_tells_who_signed_it_and_keeps_the_signatures_over_it_alone() {
+        let bytes = bytes();
+        let found = [
+            signature(1, &bytes),
+            signature(1, b"other bytes"),
+            signature(3, &bytes),
+        ];
+        let verified = verify(&bytes, &found, &any(1, &[1, 2])).unwrap();
+        assert_eq!(*verified, note());
+        assert_eq!(verified.payload(), bytes);
+        assert_eq!(verified.digest(), Digest::of(&bytes));
+        assert_eq!(verified.signers(), [id(1)]);
+        let signers: Vec<_> = verified
+            .signatures()
+            .iter()
+            .map(|one| &one.signer)
+            .collect();
+        assert_eq!(signers, [&id(1).short(), &id(3).short()]);
+        let again = |more| verified.again(more).verify(&any(2, &[1, 2]));
+        assert_eq!(again(None).unwrap_err().id(), ErrorId::PendingApproval);
+        let second = Some(signature(2, &bytes));
+        assert_eq!(again(second).unwrap().signers(), [id(1), id(2)]);
+    }
+
+    #[test]
+    fn the_longest_is_accepted_and_one_byte_more_is_not() {
+        let mut bytes = bytes();
+        assert_eq!(bytes.len() as u64, Note::SIZE);
+        verify(&bytes, &[signature(1, &bytes)], &any(1, &[1])).unwrap();
+        bytes.push(b' ');
+        let error = verify(&bytes, &[signature(1, &bytes)], &any(1, &[1])).unwrap_err();
+        assert!(matches!(error, VerifyError::TooLong(..)), "{error}");
+    }
+
+    #[test]
+    fn one_key_counts_once_however_often_it_has_signed() {
+        let one = signature(1, &bytes());
+        let error = why(&[one.clone(), one.clone()], &any(2, &[1, 2]));
+        let VerifyError::Pending { lack, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!((lack.have, lack.need), (1, 2));
+        let both = [one.clone(), signature(2, &bytes()), one];
+        let verified = verify(&bytes(), &both, &any(2, &[1, 2])).unwrap();
+        assert_eq!(verified.signers(), [id(1), id(2)]);
+    }
+
+    #[test]
+    fn too_few_wait_and_one_that_does_not_verify_makes_it_untrusted_until_a_good_one_lies_there() {
+        let bytes = bytes();
+        let trusted = any(2, &[1, 2, 3]);
+        let found = [signature(1, &bytes), signature(4, &bytes)];
+        let pending = why(&found, &trusted);
+        assert_eq!(pending.id(), ErrorId::PendingApproval);
+        let told = pending.to_string();
+        let name = id(4).short();
+        assert!(told.contains("1 of 2 signatures"), "{told}");
+        assert!(told.contains(&format!("{name} (not trusted)")), "{told}");
+        let alone = why(&found[..1], &trusted).to_string();
+        assert!(!alone.contains("do not count"), "{alone}");
+
+        let found = [signature(1, &bytes), broken(2, &bytes)];
+        let error = why(&found, &trusted);
+        assert_eq!(error.id(), ErrorId::Untrusted);
+        let told = error.to_string();
+        assert!(told.contains(&id(2).short()), "{told}");
+        // Under the name of one that has signed it is made good, and of another key it is not.
+        for other in [1, 2] {
+            let found = [
+                broken(other, &bytes),
+                signature(1, &bytes),
+                signature(other, &bytes),
+            ];
+            let outcome = verify(&bytes, &found, &any(3, &[1, 2, 3])).unwrap_err();
+            assert_eq!(outcome.id(), ErrorId::PendingApproval, "{other}");
+        }
+        let found = [
+            broken(2, &bytes),
+            signature(1, &bytes),
+            signature(3, &bytes),
+        ];
+        let outcome = why(&found, &any(3, &[1, 2, 3]));
+        assert_eq!(outcome.id(), ErrorId::Untrusted);
+        verify(&bytes, &found, &trusted).unwrap();
+    }
+
+    #[test]
+    fn a_signature_of_another_length_or_over_other_bytes_is_none() {
+        let bytes = bytes();
+        let trusted = any(1, &[1]);
+        let nothing = why(&[], &trusted);
+        assert_eq!(nothing.id(), ErrorId::Incomplete);
+        let elsewhere = why(&[signature(1, b"other bytes")], &trusted);
+        assert_eq!(elsewhere.id(), ErrorId::Untrusted);
+        assert!(elsewhere.to_string().contains("over other bytes"));
+        let foreign = why(&[signature(2, &bytes)], &trusted);
+        assert_eq!(foreign.id(), ErrorId::Untrusted);
+        let told = foreign.to_string();
+        assert!(told.contains("signatures that do not count"), "{told}");
+        let mut renamed = signature(1, b"other bytes");
+        renamed.manifest = Digest::of(&bytes).short();
+        assert_eq!(why(&[renamed], &trusted).id(), ErrorId::Untrusted);
+        for length in [0, 63, 65] {
+            let mut found = signature(1, &bytes);
+            found.bytes.resize(length, 0);
+            assert_eq!(why(&[found], &trusted).id(), ErrorId::Untrusted);
+        }
+    }
+
+    fn until(n: u8, role: KeyRole, not_after: Option<i64>) -> TrustedKey {
+        TrustedKey {
+            role,
+            window: Window {
+                not_before: None,
+                not_after: not_after.map(Timestamp::from_unix),
+            },
+            ..key(n).public().into()
+        }
+    }
+
+    fn policy(threshold: usize, bundlers: usize, approvers: usize) -> Policy {
+        Policy {
+            threshold: threshold.try_into().unwrap(),
+            bundlers,
+            approvers,
+        }
+    }
+
+    #[test]
+    fn a_key_whose_window_ended_before_the_document_was_made_does_not_count() {
+        let bytes = bytes();
+        let trusted = |ends| {
+            let keys = [
+                until(1, KeyRole::Bundler, Some(ends)),
+                until(2, KeyRole::Bundler, None),
+            ];
+            TrustedKeys::with(keys, [], policy(1, 0, 0), None)
+        };
+        let found = [signature(1, &bytes), signature(2, &bytes)];
+        let both = verify(&bytes, &found, &trusted(1000)).unwrap();
+        assert_eq!(both.signers(), [id(1), id(2)]);
+        let one = verify(&bytes, &found, &trusted(999)).unwrap();
+        assert_eq!(one.signers(), [id(2)]);
+        assert_eq!(one.disregarded().len(), 1);
+        let none = why(&found[..1], &trusted(999));
+        assert_eq!(none.id(), ErrorId::Untrusted);
+        assert!(
+            none.to_string()
+                .contains("not valid for what is made after")
+        );
+    }
+
+    #[test]
+    fn a_later_form_is_told_once_a_bundler_has_signed_it_and_a_broken_one_once_enough_have() {
+        let keys = [
+            until(1, KeyRole::Bundler, None),
+            until(2, KeyRole::Approver, None),
+        ];
+        let trusted = TrustedKeys::with(keys, [], policy(2, 1, 1), None);
+        let later = b"{\"type\":\"application/vnd.mimeograph.note.v2+json\"}";
+        let of = |bytes: &[u8], signers: &[u8]| {
+            let found: Vec<_> = signers.iter().map(|n| signature(*n, bytes)).collect();
+            verify(bytes, &found, &trusted).unwrap_err().id()
+        };
+        assert_eq!(of(later, &[1]), ErrorId::TooNew);
+        assert_eq!(of(later, &[2]), ErrorId::PendingApproval);
+        assert_eq!(of(b"{}", &[1]), ErrorId::PendingApproval);
+        assert_eq!(of(b"{}", &[1, 2]), ErrorId::ManifestMalformed);
+        assert_eq!(of(&bytes(), &[1]), ErrorId::PendingApproval);
+    }
+
+    #[test]
+    fn what_was_signed_for_another_place_is_a_fork() {
+        let found = signature(1, &bytes());
+        let moved = Signed::<Note>::new(Sequence::FIRST.next(), bytes(), vec![found]);
+        let error = moved.verify(&any(1, &[1])).unwrap_err();
+        assert!(matches!(error, VerifyError::Misplaced { .. }), "{error}");
+    }
+}

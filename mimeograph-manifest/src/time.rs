@@ -84,4 +84,15 @@ mod tests {
             assert_eq!(wrong.parse::<Timestamp>(), Err(TimestampError), "{wrong}");
         }
     }
+
+    #[test]
+    fn times_are_counted_in_seconds_both_ways() {
+        let at = Timestamp::from_unix;
+        assert_eq!(at(1000).unix(), 1000);
+        assert_eq!(at(1000).since(at(400)).as_secs(), 600);
+        assert_eq!(at(400).since(at(1000)).as_secs(), -600);
+        assert_eq!(at(400).plus(SignedDuration::from_secs(600)), at(1000));
+        assert_eq!(at(-1), at(0));
+        assert_eq!(at(i64::MAX), at(253_402_207_200));
+    }
 }

@@ -393,10 +393,20 @@ mod tests {
     }
 
     #[test]
+    fn to_look_at_what_is_to_be_approved_one_bundler_is_enough() {
+        let keys = two_roles(3).to_be_approved();
+        assert_eq!(keys.lacks(&[key(1).id()], Asks::Policy), None);
+        let approver = keys.lacks(&[key(3).id()], Asks::Policy).unwrap();
+        assert_eq!(approver.missing, [(KeyRole::Bundler, 1)]);
+    }
+
+    #[test]
     fn what_is_revoked_counts_for_nothing_but_as_a_floor() {
         let policy = Policy::any(NonZeroUsize::MIN);
         let keys = TrustedKeys::with([key(1).into(), key(2).into()], [key(2)], policy, None);
         assert_eq!(keys.ids(), [key(1).id()]);
+        assert_eq!(keys.keys(), [key(1).into()]);
+        assert_eq!(keys.revoked(), [key(2)]);
         assert_eq!(keys.counts_now(&key(2)), Err(Uncounted::Revoked));
         assert_eq!(keys.counts_now(&key(3)), Err(Uncounted::Unknown));
         let mut all = [key(1).id(), key(2).id()];
@@ -432,6 +442,7 @@ mod tests {
         let not_yet = Err(Uncounted::NotYet(at(100)));
         assert_eq!(keys(99).counts_now(&key(1)), not_yet);
         assert_eq!(keys(99).would_count(&key(1), at(150)), not_yet);
+        assert_eq!(keys(100).counts_now(&key(1)), Ok(()));
         // An approval may come late, and a bundle be signed again with a key that came after it.
         assert_eq!(keys(1000).counts_now(&key(1)), Ok(()));
         assert_eq!(keys(1000).would_count(&key(1), at(50)), Ok(()));

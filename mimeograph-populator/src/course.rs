@@ -325,3 +325,87 @@ impl Chooser<'_> {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::num::NonZeroUsize;
+
+    use mimeograph_manifest::failure::ErrorId;
+    use mimeograph_manifest::io::store::{Listed, StoreError};
+    use mimeograph_manifest::key::SigningKey;
+    use mimeograph_manifest::layout::Key;
+
+    use super::*;
+    use crate::open::tests::{key, manifest};
+
+    /// A store in memory.
+    struct Memory(BTreeMap<String, Vec<u8>>);
+
+    impl Memory {
+        fn of(manifest: &Verified<Manifest>) -> Self {
+            let name = Key::Manifest(manifest.sequence).to_string();
+            let mut objects = BTreeMap::from([(name, manifest.payload().to_vec())]);
+            for found in manifest.signatures() {
+                let name =
+                    Key::signature(manifest.sequence, &manifest.digest(), &key().public().id());
+                objects.insert(name.to_string(), found.bytes.clone());
+            }
+            Self(objects)
+        }
+
+        fn get(&self, signer: &SigningKey, link: Link) -> Result<Option<Link>, ErrorId> {
+            let reader = Shelf {
+                store: self,
+                listing: &Listing::of(self).unwrap(),
+                trusted: &TrustedKeys::new([signer.public()], NonZeroUsize::MIN),
+            };
+            let found = reader.get(link).map_err(|failure| failure.id())?;
+            Ok(found.map(|manifest| manifest.link()))
+        }
+    }
+
+    impl Fetch for Memory {
+        fn describe(&self) -> String {
+            "memory".to_owned()
+        }
+
+        fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
+            for (name, bytes) in self.0.iter().filter(|(name, _)| name.starts_with(prefix)) {
+                each(Listed {
+                    name: name.clone(),
+                    size: bytes.len() as u64,
+                    modified: Timestamp::from_unix(0),
+                });
+            }
+            Ok(())
+        }
+
+        fn get(&self, key: &Key, _: u64, into: &mut Vec<u8>) -> Result<bool, StoreError> {
+            into.clear();
+            let found = self.0.get(&key.to_string());
+            into.extend(found.into_iter().flatten());
+            Ok(found.is_some())
+        }
+
+        fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn what_a_manifest_names_is_taken_from_the_store_where_it_is_that_very_one() {
+        let (named, twin) = (manifest(2, &[]), manifest(2, &["lab"]));
+        let mut store = Memory::of(&named);
+        assert_eq!(store.get(&key(), named.link()), Ok(Some(named.link())));
+        assert_eq!(store.get(&key(), twin.link()), Err(ErrorId::Fork));
+        assert_eq!(store.get(&key(), manifest(3, &[]).link()), Ok(None));
+        let stranger = SigningKey::from_seed(&[1; 32]);
+        let by_a_stranger = store.get(&stranger, named.link());
+        assert_eq!(by_a_stranger, Err(ErrorId::Untrusted));
+        store
+            .0
+            .retain(|name, _| *name == Key::Manifest(named.sequence).to_string());
+        assert_eq!(store.get(&key(), named.link()), Ok(None));
+    }
+}

@@ -231,3 +231,129 @@ pub fn check_expiry(
     }
     Err(OpenError::Expired { sequence, expires })
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+    use std::num::NonZeroUsize;
+
+    use mimeograph_manifest::digest::Digest;
+    use mimeograph_manifest::key::SigningKey;
+    use mimeograph_manifest::manifest::{Generation, Kind, Link, Producer, TYPE};
+    use mimeograph_manifest::name::StreamId;
+    use mimeograph_manifest::signed::{FoundSignature, Signed};
+    use mimeograph_manifest::trust::Policy;
+
+    use super::*;
+
+    pub(crate) fn key() -> SigningKey {
+        SigningKey::from_seed(&[9; 32])
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix(seconds)
+    }
+
+    /// A heartbeat of these numbers, made at 1000 seconds times its number and good for as long.
+    pub(crate) fn manifest(number: u64, audience: &[&str]) -> Verified<Manifest> {
+        let before = Link {
+            sequence: (number - 1).try_into().unwrap(),
+            sha256: Digest::of(b"before"),
+        };
+        let created = i64::try_from(number).unwrap() * 1000;
+        let manifest = Manifest {
+            r#type: TYPE.to_owned(),
+            stream: StreamId::from_bytes([7; 16]),
+            name: "lab".to_owned(),
+            audience: audience.iter().map(ToString::to_string).collect(),
+            sequence: number.try_into().unwrap(),
+            kind: Kind::Heartbeat,
+            previous: Some(before),
+            requires: Some(before),
+            created: at(created),
+            expires: at(created + 1000),
+            producer: Producer {
+                mimeograph: String::new(),
+                oc_mirror: String::new(),
+                oc_mirror_sha256: Digest::of(b"oc-mirror"),
+                generation: Generation::V2,
+                flags: vec![],
+            },
+            incomplete: vec![],
+            local_dir: String::new(),
+            files: vec![],
+            annotations: BTreeMap::new(),
+        };
+        let key = key();
+        let sealed = Signed::sign(&manifest, &key).unwrap();
+        let found = FoundSignature {
+            manifest: sealed.digest.short(),
+            signer: key.public().id().short(),
+            bytes: sealed.signature.1.to_vec(),
+        };
+        let trusted = TrustedKeys::new([key.public()], NonZeroUsize::MIN);
+        Signed::new(manifest.sequence, sealed.payload, vec![found])
+            .verify(&trusted)
+            .unwrap()
+    }
+
+    fn accepts(
+        manifests: &[Verified<Manifest>],
+        latest: Option<i64>,
+        now: i64,
+    ) -> Result<(), ErrorId> {
+        let trust = Trust {
+            keys: vec![],
+            revoked: vec![],
+            policy: Policy::any(NonZeroUsize::MIN),
+            stream: None,
+            wait_at_most: "1d".parse().unwrap(),
+            max_age: None,
+            approvals_dir: None,
+            clock_skew: "5s".parse().unwrap(),
+        };
+        let accepted = accept(manifests, Some("lab"), &trust, latest.map(at), at(now));
+        accepted.map_err(|error| error.id())
+    }
+
+    #[test]
+    fn nothing_from_the_future_is_accepted_but_for_what_clocks_may_differ() {
+        let two = [manifest(2, &[]), manifest(3, &[])];
+        assert_eq!(accepts(&two, None, 3000), Ok(()));
+        assert_eq!(accepts(&two, None, 2995), Ok(()));
+        assert_eq!(accepts(&two, None, 2994), Err(ErrorId::Clock));
+        assert_eq!(accepts(&two[..1], None, 2994), Ok(()));
+        assert_eq!(accepts(&two[..1], None, 1994), Err(ErrorId::Clock));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_is_noticed_even_by_an_empty_store() {
+        for manifests in [&[][..], &[manifest(2, &[])]] {
+            assert_eq!(accepts(manifests, Some(2500), 2495), Ok(()));
+            assert_eq!(accepts(manifests, Some(2500), 2494), Err(ErrorId::Clock));
+            assert_eq!(accepts(manifests, Some(2000), 2500), Ok(()));
+        }
+    }
+
+    #[test]
+    fn the_newest_alone_must_not_have_expired() {
+        let two = [manifest(2, &[]), manifest(3, &[])];
+        assert_eq!(accepts(&two, None, 4000), Ok(()));
+        assert_eq!(accepts(&two, None, 4001), Err(ErrorId::Expired));
+        assert_eq!(accepts(&two[..1], None, 3001), Err(ErrorId::Expired));
+        assert_eq!(accepts(&[], None, 4001), Ok(()));
+    }
+
+    #[test]
+    fn each_must_be_for_us_or_for_anyone() {
+        let for_us = manifest(3, &["other", "lab"]);
+        let for_others = manifest(2, &["other", "Lab", "laboratory"]);
+        assert_eq!(accepts(std::slice::from_ref(&for_us), None, 3500), Ok(()));
+        let both = [for_others, for_us];
+        assert_eq!(accepts(&both, None, 3500), Err(ErrorId::WrongAudience));
+        let [_, for_us] = both;
+        assert!(check_audience(&for_us, None).is_err());
+        assert!(check_audience(&manifest(2, &[]), None).is_ok());
+        assert!(check_audience(&manifest(2, &[]), Some("lab")).is_ok());
+    }
+}

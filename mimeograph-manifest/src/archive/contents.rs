@@ -354,3 +354,299 @@ fn hash<R: Read + Seek>(
     }
     Ok((hasher.finish(), kept))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Cursor, SeekFrom};
+
+    use tar::{EntryType, Header};
+
+    use super::*;
+    use crate::failure::{ErrorId, Fault as _};
+    use crate::manifest::Generation;
+
+    const V2: &str = "docker/registry/v2";
+
+    type File = (String, EntryType, Vec<u8>);
+
+    fn file(path: impl Into<String>, data: impl Into<Vec<u8>>) -> File {
+        (path.into(), EntryType::Regular, data.into())
+    }
+
+    fn blob(data: &[u8]) -> File {
+        let hex = Digest::of(data).to_string();
+        file(format!("{V2}/blobs/sha256/{}/{hex}/data", &hex[..2]), data)
+    }
+
+    fn revision(of: Digest) -> File {
+        let path = format!("{V2}/repositories/a/_manifests/revisions/sha256/{of}/link");
+        file(path, of.to_oci())
+    }
+
+    fn tag(tag: &str, digest: Digest) -> File {
+        let path = format!("{V2}/repositories/a/_manifests/tags/{tag}/current/link");
+        file(path, digest.to_oci())
+    }
+
+    /// v1's link from a tag.
+    fn tag_link(tag: &str, digest: Digest) -> File {
+        let path = format!("v2/a/manifests/{tag}");
+        (path, EntryType::Symlink, digest.to_oci().into_bytes())
+    }
+
+    fn archive(files: &[File]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (path, kind, data) in files {
+            let mut header = Header::new_ustar();
+            header.set_path(path).unwrap();
+            header.set_mode(0o644);
+            header.set_entry_type(*kind);
+            let data: &[u8] = if *kind == EntryType::Symlink {
+                header.as_old_mut().linkname[..data.len()].copy_from_slice(data);
+                &[]
+            } else {
+                data
+            };
+            header.set_size(data.len() as u64);
+            header.set_cksum();
+            bytes.extend_from_slice(header.as_bytes());
+            bytes.extend_from_slice(data);
+            bytes.resize(bytes.len().next_multiple_of(512), 0);
+        }
+        bytes.resize(bytes.len() + 1024, 0);
+        bytes
+    }
+
+    type Opened = Result<Headers<Cursor<Vec<u8>>>, ArchiveError>;
+
+    fn open(generation: Generation, files: &[File]) -> Opened {
+        Headers::new("x", generation, Cursor::new(archive(files)))
+    }
+
+    fn read(generation: Generation, files: &[File]) -> Result<Contents, ArchiveError> {
+        inspect([open(generation, files)], &mut |_| {})
+    }
+
+    /// An image manifest of so many bytes.
+    fn image(size: u64) -> Vec<u8> {
+        let mut text = b"{\"schemaVersion\":2,\"layers\":[],\"pad\":\"".to_vec();
+        text.resize(usize::try_from(size).unwrap() - 2, b'p');
+        text.extend_from_slice(b"\"}");
+        text
+    }
+
+    fn noise(size: usize) -> Vec<u8> {
+        vec![b'n'; size]
+    }
+
+    const SHORT: usize = 64 << 10;
+
+    #[test]
+    fn what_cannot_be_an_image_manifest_is_left_to_be_hashed_and_the_outcome_is_the_same() {
+        let images = [
+            image(100),
+            image(SHORT as u64 + 1),
+            image(limits::IMAGE_MANIFEST_SIZE),
+        ];
+        let unread = [
+            noise(SHORT + 1),
+            image(limits::IMAGE_MANIFEST_SIZE + 1),
+            noise(2 << 20),
+        ];
+        let digests =
+            |list: &[Vec<u8>]| list.iter().map(|data| Digest::of(data)).collect::<Vec<_>>();
+        let mut files = vec![
+            blob(&noise(SHORT)),
+            file("isc_2026", "imageset"),
+            file(format!("{V2}/repositories/a/_uploads/1/data"), "junk"),
+            file(format!("{V2}/repositories/a/_uploads/2/data"), "junk"),
+        ];
+        for data in images.iter().chain(&unread) {
+            files.extend([blob(data), revision(Digest::of(data))]);
+        }
+        let mut bytes = 0;
+        let whole = inspect([open(Generation::V2, &files)], &mut |count| bytes += count).unwrap();
+        let all: usize = files.iter().map(|(_, _, data)| data.len()).sum();
+        assert_eq!(bytes, all as u64);
+        let manifests: Vec<_> = whole.structure.manifests.keys().copied().collect();
+        let mut expected = digests(&images);
+        expected.sort();
+        assert_eq!(manifests, expected);
+        assert_eq!(whole.structure.blobs.len(), 7);
+        assert_eq!(whole.imagesets, [Digest::of(b"imageset")]);
+        assert_eq!(whole.uploads, 2);
+
+        let survey = || survey([open(Generation::V2, &files)], &mut |_| {}).unwrap();
+        let found = survey();
+        let named: Vec<_> = found.unread().iter().map(|one| one.named).collect();
+        assert_eq!(named, digests(&unread));
+        for one in found.unread() {
+            assert_eq!(one.place, whole.places.blobs[&one.named]);
+        }
+        assert_eq!(found.confirm(&named).unwrap(), whole);
+        for wrong in [
+            &named[..2],
+            &[],
+            &[named[0], named[2], named[1]],
+            &[named[0], named[1], Digest::of(b"other")],
+        ] {
+            let refused = survey().confirm(wrong).unwrap_err();
+            assert!(matches!(refused, ArchiveError::Blob { .. }), "{refused}");
+        }
+    }
+
+    #[test]
+    fn places_tell_where_to_read_again() {
+        let (one, two) = (b"one".to_vec(), b"two-2".to_vec());
+        let first = [file("working-dir/x", "old"), blob(&one)];
+        let second = [
+            file("isc_2026", "imageset"),
+            file("working-dir/x", "newer"),
+            file("working-dir/d/y", ""),
+            blob(&two),
+        ];
+        let archives = [&first[..], &second];
+        let opened = archives.map(|files| open(Generation::V2, files));
+        let places = inspect(opened, &mut |_| {}).unwrap().places;
+        let at = |place: &Place| {
+            let bytes = archive(archives[place.archive]);
+            let [start, end] =
+                [place.data.start, place.data.end].map(|at| usize::try_from(at).unwrap());
+            (place.archive, bytes[start..end].to_vec())
+        };
+        let working: Vec<_> = places
+            .working
+            .iter()
+            .map(|(path, place)| (path.as_str(), at(place)))
+            .collect();
+        assert_eq!(
+            working,
+            [("d/y", (1, vec![])), ("x", (1, b"newer".to_vec()))]
+        );
+        assert_eq!(places.blobs.len(), 2);
+        assert_eq!(at(&places.blobs[&Digest::of(&one)]), (0, one));
+        assert_eq!(at(&places.blobs[&Digest::of(&two)]), (1, two));
+        let large = blob(&noise(SHORT + 1));
+        let opened = [&first[..], &[large]].map(|files| open(Generation::V2, files));
+        let found = survey(opened, &mut |_| {}).unwrap();
+        assert_eq!(found.unread()[0].place.archive, 1);
+    }
+
+    fn is_refused(generation: Generation, files: &[File]) -> bool {
+        match read(generation, files) {
+            Ok(_) => false,
+            Err(error) => {
+                assert_eq!(error.id(), ErrorId::ArchiveEntryRefused, "{error}");
+                true
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_holds_the_digest_in_its_path_and_a_tag_one_digest() {
+        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+        let is_refused = |files: &[File]| is_refused(Generation::V2, files);
+        assert!(!is_refused(&[
+            tag("v1", one),
+            tag("v1", one),
+            tag("v2", two)
+        ]));
+        assert!(is_refused(&[tag("v1", one), tag("v1", two)]));
+        let layer = format!("{V2}/repositories/a/_layers/sha256/{one}/link");
+        let index = format!("{V2}/repositories/a/_manifests/tags/v1/index/sha256/{one}/link");
+        for path in [revision(one).0, layer, index] {
+            assert!(!is_refused(&[file(path.clone(), one.to_oci())]), "{path}");
+            for wrong in [
+                two.to_oci(),
+                one.to_string(),
+                one.to_oci() + "\n",
+                String::new(),
+            ] {
+                assert!(is_refused(&[file(path.clone(), wrong)]), "{path}");
+            }
+        }
+        let path = tag("v1", one).0;
+        for wrong in [
+            noise(71),
+            vec![0xff; 71],
+            vec![],
+            [one.to_oci().as_bytes(), b"\n"].concat(),
+        ] {
+            assert!(is_refused(&[file(path.clone(), wrong)]));
+        }
+    }
+
+    #[test]
+    fn v1_carries_image_manifests_under_their_digests_and_tags_as_links() {
+        let data = image(100);
+        let digest = Digest::of(&data);
+        let path = format!("v2/a/manifests/{}", digest.to_oci());
+        let whole = [file(path.clone(), data), tag_link("v1", digest)];
+        let found = read(Generation::V1, &whole).unwrap().structure;
+        assert_eq!(found.resolve("a", "v1"), Some(digest));
+        assert!(found.repositories["a"].revisions.contains(&digest));
+        assert!(found.manifests.contains_key(&digest));
+        assert_eq!(found.blobs[&digest], 100);
+        let other = read(Generation::V1, &[file(path, image(101))]).unwrap_err();
+        assert!(matches!(other, ArchiveError::Blob { .. }), "{other}");
+        let other = tag_link("v1", Digest::of(b"other"));
+        let [manifest, link] = whole;
+        assert!(!is_refused(
+            Generation::V1,
+            &[manifest, link.clone(), link.clone()]
+        ));
+        assert!(is_refused(Generation::V1, &[link, other]));
+    }
+
+    #[test]
+    fn a_blob_has_the_digest_in_its_path() {
+        let (path, kind, mut data) = blob(b"content");
+        let good = (path.clone(), kind, data.clone());
+        assert_eq!(
+            read(Generation::V2, &[good]).unwrap().structure.blobs.len(),
+            1
+        );
+        data[0] ^= 1;
+        let error = read(Generation::V2, &[(path, kind, data)]).unwrap_err();
+        assert!(matches!(error, ArchiveError::Blob { .. }), "{error}");
+    }
+
+    /// A disk that fails beyond that many bytes.
+    struct Failing(Cursor<Vec<u8>>, u64);
+
+    impl Read for Failing {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            if self.0.position() < self.1 {
+                let count = into.len().min(512);
+                self.0.read(&mut into[..count])
+            } else {
+                Err(io::Error::other("broken"))
+            }
+        }
+    }
+
+    impl Seek for Failing {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_neither_damage_nor_a_refusal() {
+        for entry in [
+            blob(b"content"),
+            tag("v1", Digest::of(b"1")),
+            revision(Digest::of(b"1")),
+            file("isc_2026", "imageset"),
+        ] {
+            let disk = Failing(Cursor::new(archive(&[entry])), 512);
+            let headers = Headers::new("x", Generation::V2, disk);
+            let error = inspect([headers], &mut |_| {}).unwrap_err();
+            assert_eq!(error.id(), ErrorId::Io, "{error}");
+        }
+        let disk = Failing(Cursor::new(archive(&[blob(&noise(SHORT + 1))])), 512);
+        let headers = Headers::new("x", Generation::V2, disk);
+        let error = survey([headers], &mut |_| {}).unwrap_err();
+        assert_eq!(error.id(), ErrorId::Io, "{error}");
+    }
+}

@@ -59,7 +59,7 @@ pub enum What {
 }
 
 impl Entry {
-    pub(super) fn new(
+    pub(super) fn judge(
         archive: &str,
         generation: Generation,
         path: String,
@@ -248,4 +248,263 @@ pub(super) fn octal(field: &[u8]) -> Option<u64> {
     number.iter().try_fold(0_u64, |sum, digit| {
         sum.checked_mul(8)?.checked_add(u64::from(digit - b'0'))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest() -> Digest {
+        Digest::of(b"x")
+    }
+
+    /// Its digits, and the first two of them.
+    fn hex() -> (String, String) {
+        let hex = digest().to_string();
+        (hex.clone(), hex[..2].to_owned())
+    }
+
+    #[test]
+    fn a_number_is_octal_digits_and_then_spaces_or_nuls() {
+        for (field, number) in [
+            (&b"0000644\0"[..], Some(0o644)),
+            (b"755 \0", Some(0o755)),
+            (b"7", Some(7)),
+            (b"1777777777777777777777", Some(u64::MAX)),
+            (b"2000000000000000000000", None),
+            (b"", None),
+            (b"\0\0", None),
+            (b"  7", None),
+            (b"64\x001", None),
+            (b"8", None),
+            (b"/7", None),
+            (b"-7", None),
+            (b"\x80\0\x07", None),
+        ] {
+            assert_eq!(octal(field), number, "{field:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_stays_below_wherever_it_is_joined_to() {
+        let longest = "a/".repeat(limits::ARCHIVE_PATH / 2 - 1) + "ab";
+        assert_eq!(longest.len(), limits::ARCHIVE_PATH);
+        for path in ["a", "a/b", "..a/b..", ".a", "é", &longest] {
+            assert!(is_contained(path), "{path}");
+        }
+        let longer = longest.clone() + "c";
+        for path in [
+            "", "/", "/a", "a/", "a//b", ".", "a/.", "./a", "..", "../a", "a/../b", "a\\b", "a\nb",
+            "a\0", "\u{7f}", &longer,
+        ] {
+            assert!(!is_contained(path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn what_v2_writes_is_known_by_its_path() {
+        let (hex, two) = hex();
+        let blobs = "docker/registry/v2/blobs/sha256";
+        let of = |inside: &str| in_v2(&format!("docker/registry/v2/repositories/{inside}"));
+        let (repository, digest) = ("a/b-c.d_1".to_owned(), digest());
+        let tag = "V_1.0-x".to_owned();
+
+        let blob = Some(What::Blob(digest));
+        assert_eq!(in_v2(&format!("{blobs}/{two}/{hex}/data")), blob);
+        for wrong in [
+            format!("{blobs}/00/{hex}/data"),
+            format!("{blobs}/{two}/{hex}"),
+            format!("{blobs}/{hex}/data"),
+            format!("{blobs}/{two}/{two}/data"),
+            format!("docker/registry/v2/{hex}"),
+        ] {
+            assert_eq!(in_v2(&wrong), None, "{wrong}");
+        }
+        assert_eq!(
+            of(&format!("a/b-c.d_1/_manifests/tags/{tag}/current/link")),
+            Some(What::Tag {
+                repository: repository.clone(),
+                tag
+            })
+        );
+        assert_eq!(
+            of(&format!("a/b-c.d_1/_manifests/revisions/sha256/{hex}/link")),
+            Some(What::Revision { repository, digest })
+        );
+        for link in [
+            format!("a/_manifests/tags/v1/index/sha256/{hex}/link"),
+            format!("a/_layers/sha256/{hex}/link"),
+        ] {
+            assert_eq!(of(&link), Some(What::Link), "{link}");
+        }
+        assert_eq!(of("a/_uploads/1/data"), Some(What::Upload));
+        for wrong in [
+            format!("a/_manifests/tags/v1/index/sha256/{hex}"),
+            format!("a/_manifests/tags/v1/index/sha256/{two}/link"),
+            "a/_manifests/tags/v1/other/link".to_owned(),
+            "a/_manifests/tags/v:1/current/link".to_owned(),
+            "a/_manifests/tags//current/link".to_owned(),
+            "A/_manifests/tags/v1/current/link".to_owned(),
+            "/_manifests/tags/v1/current/link".to_owned(),
+            format!("a/_manifests/revisions/sha256/{hex}"),
+            format!("A/_manifests/revisions/sha256/{hex}/link"),
+            format!("a/_layers/sha256/{hex}/data"),
+            format!("a/_layers/sha256/{two}/link"),
+            format!("/_layers/sha256/{hex}/link"),
+            "a/_uploads/".to_owned(),
+            "a/other".to_owned(),
+        ] {
+            assert_eq!(of(&wrong), None, "{wrong}");
+        }
+        assert_eq!(in_v2("isc_2026-11-24"), Some(What::Imageset));
+        assert_eq!(in_v2("isc_2026/x"), None);
+        assert_eq!(in_v2("working-dir/x/y"), Some(What::Working));
+        assert_eq!(in_v2("working-dir/cluster-resources/idms.yaml"), None);
+        assert_eq!(in_v2("elsewhere/x"), None);
+    }
+
+    #[test]
+    fn what_v1_writes_is_known_by_its_path() {
+        let (repository, digest) = ("a/b".to_owned(), digest());
+        let oci = digest.to_oci();
+        assert_eq!(in_v1(&format!("blobs/{oci}")), Some(What::Blob(digest)));
+        assert_eq!(
+            in_v1(&format!("v2/a/b/manifests/{oci}")),
+            Some(What::Revision { repository, digest })
+        );
+        for folder in [
+            "publish",
+            "charts",
+            "release-signatures",
+            "catalogs",
+            "cincinnati",
+        ] {
+            assert_eq!(
+                in_v1(&format!("{folder}/x")),
+                Some(What::Working),
+                "{folder}"
+            );
+            assert_eq!(in_v1(folder), None, "{folder}");
+        }
+        for wrong in [
+            "blobs/x".to_owned(),
+            format!("blobs/{oci}/x"),
+            format!("v2/A/manifests/{oci}"),
+            format!("v2//manifests/{oci}"),
+            "v2/a/manifests/v1".to_owned(),
+            format!("v2/a/{oci}"),
+            format!("x/charts/{oci}"),
+        ] {
+            assert_eq!(in_v1(&wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_tag_has_up_to_128_characters() {
+        let longest = "t".repeat(128);
+        for tag in ["v1", "A_b-c.1", "0", &longest] {
+            assert!(is_tag(tag), "{tag}");
+        }
+        let longer = longest.clone() + "t";
+        for tag in ["", "a:b", "a b", "a/b", "é", &longer] {
+            assert!(!is_tag(tag), "{tag}");
+        }
+    }
+
+    fn judge(
+        generation: Generation,
+        path: &str,
+        size: u64,
+        change: impl FnOnce(&mut Header),
+    ) -> Option<What> {
+        let mut header = Header::new_ustar();
+        header.set_entry_type(EntryType::Regular);
+        header.set_mode(0o755);
+        change(&mut header);
+        let judged = Entry::judge("x", generation, path.to_owned(), &header, 512..512 + size);
+        judged.ok().map(|entry| {
+            assert_eq!((entry.path.as_str(), entry.size()), (path, size));
+            entry.what
+        })
+    }
+
+    #[test]
+    fn no_entry_brings_setuid_setgid_or_sticky_bits() {
+        let with = |mode: &[u8; 8]| {
+            judge(Generation::V2, "working-dir/x", 2, |header| {
+                header.as_old_mut().mode = *mode;
+            })
+        };
+        assert_eq!(with(b"0000777\0"), Some(What::Working));
+        assert_eq!(with(b"0100644\0"), Some(What::Working));
+        for mode in [
+            b"0001755\0",
+            b"0002755\0",
+            b"0004755\0",
+            b"0007000\0",
+            b"\x80\0\0\0\0\0\0\0",
+        ] {
+            assert_eq!(with(mode), None, "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn folders_and_links_are_v1s_where_v1_writes_them_and_have_no_data() {
+        let (v1, v2) = (Generation::V1, Generation::V2);
+        let folder = |generation, path, size| {
+            judge(generation, path, size, |header| {
+                header.set_entry_type(EntryType::Directory);
+            })
+        };
+        for path in ["charts", "charts/", "release-signatures/x/", "publish"] {
+            assert_eq!(folder(v1, path, 0), Some(What::Working), "{path}");
+            assert_eq!(folder(v1, path, 1), None, "{path}");
+            assert_eq!(folder(v2, path, 0), None, "{path}");
+        }
+        for path in ["other", "charts//", "/charts", "x/charts", "blobs/"] {
+            assert_eq!(folder(v1, path, 0), None, "{path}");
+        }
+        assert_eq!(judge(v1, "charts/x/", 0, |_| {}), None);
+        assert_eq!(judge(v1, "charts/x", 0, |_| {}), Some(What::Working));
+        assert_eq!(judge(v2, "working-dir/x/", 0, |_| {}), None);
+
+        let link = |generation, path, target: &str, size| {
+            judge(generation, path, size, |header| {
+                header.set_entry_type(EntryType::Symlink);
+                header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
+            })
+        };
+        let (path, target) = ("v2/a/manifests/v1", digest().to_oci());
+        let what = What::TagLink {
+            repository: "a".to_owned(),
+            tag: "v1".to_owned(),
+            digest: digest(),
+        };
+        assert_eq!(link(v1, path, &target, 0), Some(what));
+        assert_eq!(link(v1, path, &target, 1), None);
+        assert_eq!(link(v2, path, &target, 0), None);
+        assert_eq!(link(v1, path, "../evil", 0), None);
+        assert_eq!(link(v1, path, &target[7..], 0), None);
+        assert_eq!(link(v1, "v2/A/manifests/v1", &target, 0), None);
+        assert_eq!(link(v1, "v2/a/manifests/v:1", &target, 0), None);
+        assert_eq!(link(v1, "charts/x", &target, 0), None);
+        let other = |kind| judge(v1, "charts/x", 0, |header| header.set_entry_type(kind));
+        for kind in [
+            EntryType::Link,
+            EntryType::Char,
+            EntryType::Block,
+            EntryType::Fifo,
+        ] {
+            assert_eq!(other(kind), None, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_shows_the_path_as_it_can_be_printed() {
+        let header = Header::new_ustar();
+        let path = "a\x1b[2J".to_owned();
+        let refused = Entry::judge("x", Generation::V2, path, &header, 0..0).unwrap_err();
+        assert!(refused.to_string().contains("`a\\u{1b}[2J`"), "{refused}");
+        assert_eq!(printable(&"a".repeat(300)).len(), 200);
+    }
 }

@@ -87,7 +87,8 @@ impl<R: Read + Seek> Headers<R> {
                 None => ustar_path(&header)
                     .ok_or_else(|| self.damaged("has a path that is not UTF-8"))?,
             };
-            return Entry::new(&self.archive, self.generation, path, &header, start..end).map(Some);
+            return Entry::judge(&self.archive, self.generation, path, &header, start..end)
+                .map(Some);
         }
     }
 
@@ -254,4 +255,250 @@ fn decimal(text: &str) -> Option<u64> {
         .then(|| text.parse().ok())
         .flatten()
         .filter(|number| *number <= limits::NUMBER)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Cursor};
+
+    use super::*;
+    use crate::failure::{ErrorId, Fault as _};
+
+    #[test]
+    fn a_record_counts_its_own_length() {
+        for size in (0..200).chain(900..1100).chain(9900..10_100) {
+            let record = record("path", &"v".repeat(size)).unwrap();
+            let (length, _) = record.split_once(' ').unwrap();
+            assert_eq!(length, record.len().to_string());
+        }
+    }
+
+    #[test]
+    fn path_and_size_count_and_owners_are_passed_over() {
+        let parse = |records: &[(&str, &str)]| {
+            let text: String = records
+                .iter()
+                .filter_map(|(key, value)| record(key, value))
+                .collect();
+            parse_extended(text.as_bytes())
+        };
+        let largest = limits::NUMBER.to_string();
+        let all = [
+            ("path", "a/b"),
+            ("size", &largest),
+            ("uid", "1000660000"),
+            ("gid", "1"),
+            ("uname", "someone"),
+            ("gname", ""),
+        ];
+        let extended = parse(&all).unwrap();
+        assert_eq!(extended.path.as_deref(), Some("a/b"));
+        assert_eq!(extended.size, Some(limits::NUMBER));
+        let nothing = parse(&all[2..]).unwrap();
+        assert_eq!((nothing.path, nothing.size), (None, None));
+        let longest = "v".repeat(limits::ARCHIVE_PATH);
+        assert!(parse(&[("uname", &longest)]).is_some());
+        let longer = longest.clone() + "v";
+        let beyond = (limits::NUMBER + 1).to_string();
+        for wrong in [
+            &[("uname", longer.as_str())][..],
+            &[("uname", "a"), ("uname", "a")],
+            &[("size", beyond.as_str())],
+            &[("size", "")],
+            &[("size", "+1")],
+            &[("size", "1 ")],
+            &[("uid", "-1")],
+            &[("gid", "")],
+            &[("linkpath", "a")],
+            &[("mtime", "1")],
+            &[("", "a")],
+        ] {
+            assert!(parse(wrong).is_none(), "{wrong:?}");
+        }
+    }
+
+    fn header(kind: EntryType, size: u64) -> Header {
+        let mut header = Header::new_ustar();
+        header.as_old_mut().name[..13].copy_from_slice(b"working-dir/x");
+        header.set_size(size);
+        header.set_mode(0o644);
+        header.set_entry_type(kind);
+        header.set_cksum();
+        header
+    }
+
+    /// A header before that many bytes.
+    fn before(kind: EntryType, data: &[u8]) -> Vec<u8> {
+        let mut bytes = header(kind, data.len() as u64).as_bytes().to_vec();
+        bytes.extend_from_slice(data);
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes
+    }
+
+    fn headers(bytes: Vec<u8>) -> Headers<Cursor<Vec<u8>>> {
+        Headers::new("x", Generation::V2, Cursor::new(bytes)).unwrap()
+    }
+
+    fn problem(error: &ArchiveError) -> &'static str {
+        match error {
+            ArchiveError::Damaged { problem, .. } => problem,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn more_entries_than_any_archive_has_are_refused() {
+        let three = [
+            before(EntryType::Regular, b""),
+            before(EntryType::Regular, b""),
+            before(EntryType::Regular, b""),
+        ];
+        let mut headers = headers(three.concat());
+        assert!(headers.next_entry().unwrap().is_some());
+        headers.entries += limits::ARCHIVE_ENTRIES - 2;
+        assert!(headers.next_entry().unwrap().is_some());
+        let error = headers.next_entry().unwrap_err();
+        assert_eq!(problem(&error), "has too many entries");
+    }
+
+    #[test]
+    fn an_extended_header_is_bounded_before_it_is_read() {
+        let longest = usize::try_from(limits::PAX_SIZE).unwrap();
+        let of = |length| {
+            let bytes = before(EntryType::XHeader, &vec![b'x'; length]);
+            problem(&headers(bytes).next_entry().unwrap_err())
+        };
+        assert!(of(longest).contains("does not write"));
+        assert!(of(longest + 1).contains("too long"));
+    }
+
+    #[test]
+    fn an_archive_ends_with_two_blocks_of_zeros_after_an_entry() {
+        let entry = before(EntryType::Regular, b"{}");
+        let extended = before(EntryType::XHeader, b"9 size=2\n");
+        let zeros = |blocks: usize| vec![0; blocks * 512];
+        let end = |parts: &[&[u8]]| {
+            let mut headers = headers(parts.concat());
+            assert_eq!(headers.archive(), "x");
+            assert_eq!(headers.size(), parts.concat().len() as u64);
+            loop {
+                match headers.next_entry() {
+                    Ok(Some(entry)) => assert_eq!(entry.size(), 2),
+                    Ok(None) => return "",
+                    Err(error) => return problem(&error),
+                }
+            }
+        };
+        assert_eq!(end(&[&entry, &zeros(2)]), "");
+        assert_eq!(end(&[&zeros(2)]), "");
+        assert_eq!(end(&[&extended, &entry, &zeros(2)]), "");
+        assert_eq!(end(&[&entry, &zeros(1)]), "ends without its end marker");
+        assert_eq!(end(&[&entry]), "ends without its end marker");
+        assert_eq!(end(&[&entry, &zeros(3)]), "goes on after its end marker");
+        assert_eq!(
+            end(&[&entry, &zeros(2), &entry]),
+            "goes on after its end marker"
+        );
+        assert_eq!(
+            end(&[&entry, &zeros(1), &entry, &zeros(2)]),
+            "has a single block of zeros between its entries"
+        );
+        assert_eq!(
+            end(&[&extended, &zeros(2)]),
+            "ends after an extended header"
+        );
+        assert_eq!(
+            end(&[&extended, &extended, &entry, &zeros(2)]),
+            "has two extended headers in a row"
+        );
+        let cut = before(EntryType::Regular, &[b'x'; 600]);
+        assert_eq!(end(&[&cut[..1024]]), "ends in the middle of an entry");
+        let foreign = |change: fn(&mut [u8]), sum: bool| {
+            let mut header = header(EntryType::Regular, 0);
+            change(header.as_mut_bytes());
+            if sum {
+                header.set_cksum();
+            }
+            end(&[header.as_bytes(), &zeros(2)])
+        };
+        let checksum = "has a header whose checksum is wrong";
+        for at in [0, 147, 156, 511] {
+            let mut bytes = entry.clone();
+            bytes[at] ^= 1;
+            assert_eq!(end(&[&bytes, &zeros(2)]), checksum, "{at}");
+        }
+        assert_eq!(foreign(|header| header[156] = b'L', false), checksum);
+        assert_eq!(
+            foreign(
+                |header| header[257..265].copy_from_slice(b"ustar  \0"),
+                true
+            ),
+            "has a header that is not ustar"
+        );
+    }
+
+    #[test]
+    fn a_path_is_joined_from_prefix_and_name() {
+        let mut header = header(EntryType::Regular, 0);
+        assert_eq!(ustar_path(&header).as_deref(), Some("working-dir/x"));
+        let ustar = header.as_ustar_mut().unwrap();
+        ustar.prefix[..3].copy_from_slice(b"a/b");
+        assert_eq!(ustar_path(&header).as_deref(), Some("a/b/working-dir/x"));
+        header.as_old_mut().name = [b'n'; 100];
+        let full = format!("a/b/{}", "n".repeat(100));
+        assert_eq!(ustar_path(&header), Some(full));
+        header.as_old_mut().name[0] = 0xff;
+        assert_eq!(ustar_path(&header), None);
+    }
+
+    #[test]
+    fn large_entries_alone_are_cut_on_their_own() {
+        let large = usize::try_from(limits::CUT_SIZE).unwrap();
+        let bytes = [
+            before(EntryType::Regular, &vec![b'x'; large - 1]),
+            before(EntryType::Regular, &vec![b'x'; large]),
+            vec![0; 1024],
+        ];
+        let start = bytes[0].len() as u64 + 512;
+        let ranges = data_ranges(headers(bytes.concat())).unwrap();
+        let only = start..start + limits::CUT_SIZE;
+        assert_eq!(ranges, [only]);
+    }
+
+    /// A disk that fails.
+    struct Failing;
+
+    impl Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("broken"))
+        }
+    }
+
+    impl Seek for Failing {
+        fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+            Ok(4096)
+        }
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_no_damage() {
+        let mut headers = Headers::new("x", Generation::V2, Failing).unwrap();
+        assert_eq!(headers.next_entry().unwrap_err().id(), ErrorId::Io);
+    }
+
+    #[test]
+    fn the_data_of_an_entry_ends_with_it() {
+        let entries = ["one", "four"].map(|data| before(EntryType::Regular, data.as_bytes()));
+        let mut headers = headers([entries.concat(), vec![0; 1024]].concat());
+        for expected in ["one", "four"] {
+            let entry = headers.next_entry().unwrap().unwrap();
+            let mut data = String::new();
+            headers
+                .data(&entry)
+                .unwrap()
+                .read_to_string(&mut data)
+                .unwrap();
+            assert_eq!(data, expected);
+        }
+    }
 }
