@@ -387,7 +387,7 @@ impl Look<'_> {
                 let lacking = whereabouts::look(self.store, self.volumes, &self.map, &manifest)?;
                 // It may have arrived meanwhile.
                 if !lacking.is_nothing() {
-                    row.says = lacking.to_string();
+                    row.says = format!("{lacking}; the first: {}", row.says);
                     row.lacking = Some(lacking);
                 }
             }

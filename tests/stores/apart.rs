@@ -9,7 +9,12 @@ pub(crate) fn run_apart(wrapper: &[&str], test: &str, variables: &[(&str, &str)]
     // A copy that another user may execute, wherever this one lies.
     let copy = tempfile::tempdir().unwrap();
     let program = copy.path().join("stores");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // By another process: a child of another thread could hold what we write to open, and then it could not be run.
+    let copied = Command::new("cp")
+        .args([std::env::current_exe().unwrap().as_path(), &program])
+        .status()
+        .unwrap();
+    assert!(copied.success());
     for path in [copy.path(), &program] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
