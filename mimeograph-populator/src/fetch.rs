@@ -19,7 +19,7 @@ use mimeograph_manifest::io::landing::Landing;
 use mimeograph_manifest::io::store::Fetch;
 use mimeograph_manifest::io::throttle::Throttle;
 use mimeograph_manifest::io::{failpoint, fetched};
-use mimeograph_manifest::manifest;
+use mimeograph_manifest::{limits, manifest};
 
 /// Why files cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -321,7 +321,7 @@ impl<'a> Work<'a> {
             *stretch = landed.map_err(failed)?.stretch;
             return Ok(());
         }
-        self.rooms.with(|Room { stored, raw }| {
+        self.rooms.with(chunk, |Room { stored, raw }| {
             let raw = fetched::chunk(self.store, run.file, chunk, stored, raw)?;
             go_on(stretch, raw);
             let written = failpoint::write(&target.path, raw, |part, at| {
@@ -362,35 +362,34 @@ struct Room {
     raw: Vec<u8>,
 }
 
-/// Rooms that are used again and again, so many and no more, however many workers there are.
+/// Memory for chunks that must be decompressed: so many bytes of them at once, however many workers there are.
 struct Rooms {
-    free: Mutex<Vec<Room>>,
+    left: Mutex<u64>,
     freed: Condvar,
 }
 
 impl Default for Rooms {
     fn default() -> Self {
-        const COUNT: usize = 3;
         Self {
-            free: Mutex::new(std::iter::repeat_with(Room::default).take(COUNT).collect()),
+            left: Mutex::new(Self::BYTES),
             freed: Condvar::new(),
         }
     }
 }
 
 impl Rooms {
-    /// Does something in one of them, as soon as one is free.
-    fn with<T>(&self, work: impl FnOnce(&mut Room) -> T) -> T {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = self.freed.wait_while(free, |free| free.is_empty());
-        let mut free = free.unwrap_or_else(PoisonError::into_inner);
-        let mut room = free.pop().unwrap_or_default();
-        drop(free);
-        let done = work(&mut room);
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        free.push(room);
-        drop(free);
-        self.freed.notify_one();
+    /// Two of the largest chunks, with what they are decompressed from.
+    const BYTES: u64 = 4 * limits::CHUNK_SIZE;
+
+    /// Does something with room for a chunk, as soon as there is some.
+    fn with<T>(&self, chunk: &Chunk, work: impl FnOnce(&mut Room) -> T) -> T {
+        let need = (chunk.stored_size + chunk.raw_size).min(Self::BYTES);
+        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = self.freed.wait_while(left, |left| *left < need);
+        *left.unwrap_or_else(PoisonError::into_inner) -= need;
+        let done = work(&mut Room::default());
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) += need;
+        self.freed.notify_all();
         done
     }
 }

@@ -224,6 +224,8 @@ async fn accept(
     seen: Arc<Mutex<Vec<Seen>>>,
 ) {
     while let Ok((socket, _)) = listener.accept().await {
+        // As real servers have it: else each small answer waits for the client's delayed ACK.
+        let _ = socket.set_nodelay(true);
         let (service, seen, tls) = (service.clone(), Arc::clone(&seen), tls.clone());
         tokio::spawn(async move {
             match tls {
