@@ -2,6 +2,7 @@
 //! decompressed within the signed size, hashed again and written. What an earlier run left is hashed again and not fetched
 //! twice.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -96,7 +97,9 @@ pub fn fetch(
     for file in files {
         targets.push(target(&folder.join(file.name.as_str()), file.size)?);
     }
-    let runs = runs(files);
+    let mut runs = runs(files);
+    // The longest first: none of them is what all others wait for in the end.
+    runs.sort_by_key(|run| Reverse(run.chunks.iter().map(|chunk| chunk.raw_size).sum::<u64>()));
     let work = Work {
         store,
         targets: &targets,
