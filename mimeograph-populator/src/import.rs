@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use mimeograph_manifest::chunk::Chunk;
+use mimeograph_manifest::chunk::{Chunk, Encoding};
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault, chain};
 use mimeograph_manifest::io::config::{Config, Period};
@@ -216,6 +216,8 @@ enum Moved {
     New,
     /// It is not whole where it comes from.
     Not(State),
+    /// It is as it was signed, and yet cannot be what was signed: carrying it once more does not help.
+    Unusable,
 }
 
 impl Import<'_> {
@@ -350,6 +352,18 @@ impl Import<'_> {
                     lacking.damaged.push(damaged(from, chunk.stored));
                 }
                 Moved::Not(_) => lacking.missing.push(chunk.stored),
+                Moved::Unusable => {
+                    let key = Key::Chunk(chunk.stored);
+                    return Ok(Row {
+                        error_id: Some(ErrorId::ChunkDamaged),
+                        ..row(
+                            Outcome::Refused,
+                            format!(
+                                "`{key}` is as it was signed, but does not decompress to what was signed"
+                            ),
+                        )
+                    });
+                }
             }
         }
         lacking.volumes = self.map.volumes(&manifest.stream, &lacking.missing);
@@ -454,6 +468,9 @@ impl Import<'_> {
             }
             other => return Ok(Moved::Not(other)),
         }
+        if chunk.encoding == Encoding::Zstd && chunk.open(room, &mut Vec::new()).is_err() {
+            return Ok(Moved::Unusable);
+        }
         throttle.wait_for(size);
         let body = Bytes::copy_from_slice(room);
         match store.put(&key, body.clone(), &chunk.stored) {
@@ -549,9 +566,9 @@ impl Import<'_> {
             let bytes = serde_json::to_vec(&since).unwrap_or_default();
             disk::write_durably(&path, &bytes, 0o644)?;
         }
-        let refused = rows.iter().find(|row| {
-            row.outcome == Outcome::Refused && row.error_id != Some(ErrorId::ChunkDamaged)
-        });
+        let refused = rows
+            .iter()
+            .find(|row| row.outcome == Outcome::Refused && row.lacking.is_none());
         if let Some(row) = refused {
             return Ok(Some(ImportError::Refused {
                 sequence: row.sequence,

@@ -139,6 +139,11 @@ impl Copied<'_> {
         }
     }
 
+    /// A key by its name.
+    pub(crate) fn key(&self, name: &str) -> &SigningKey {
+        self.ground.key(name)
+    }
+
     /// The store as it is now, in a bucket too: its place; none where it holds what no bucket can.
     pub(crate) fn in_a_bucket(&self) -> Option<String> {
         let bucket = &self.ground.bucket;

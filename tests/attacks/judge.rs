@@ -1,8 +1,18 @@
-//! A case is played, and judged by a shell script, by `verify` and by `run`.
+//! A case is played, and judged by a shell script, by `verify`, by `run` and by `import`.
 
+use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use mimeograph_manifest::digest::Digest;
+use mimeograph_manifest::failure::{ErrorId, chain};
+use mimeograph_manifest::io::dir::DirStore;
+use mimeograph_manifest::io::fetched::{self, Lies};
+use mimeograph_manifest::io::listing::{self, Listing};
+use mimeograph_manifest::io::store::Fetch as _;
+use mimeograph_manifest::layout::Key;
+use mimeograph_manifest::trust::TrustedKeys;
 use mimeograph_tests::gap::{Gap, Ran};
 use mimeograph_tests::wrap;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
@@ -50,7 +60,51 @@ pub(crate) fn judge(ground: &Ground, case: &Case) -> Result<(), String> {
         .and_then(|()| came_to(&ran, &case.run, "applied"))
         .and_then(|()| ended(&copied, case, &before, &ran))
         .and_then(|()| says(&ran, &case.says))
-        .map_err(|why| format!("run: {why}\n{ran}"))
+        .map_err(|why| format!("run: {why}\n{ran}"))?;
+    imported(&copied)
+}
+
+/// Whatever the store has become: what `import` brings from it into an empty one is whole, and signed by a key that somebody
+/// trusts; and nothing else is brought.
+fn imported(copied: &Copied<'_>) -> Result<(), String> {
+    let (from, into) = (copied.gap.path("store"), copied.gap.path("imported"));
+    fs::create_dir(&into).unwrap();
+    let (place, from) = (
+        format!("dir:{}", into.display()),
+        from.display().to_string(),
+    );
+    let ran = run(&copied.gap, &["import", "--store", &place, "--from", &from]);
+    let known = ErrorId::ALL.iter().map(|id| i32::from(id.exit().code()));
+    let wrong = |why: String| format!("import: {why}\n{ran}");
+    if !known.chain([0]).any(|status| status == ran.status) {
+        return Err(wrong("it ended otherwise than it may".into()));
+    }
+    let store = DirStore::open(&into).map_err(|error| wrong(error.to_string()))?;
+    let listing = Listing::of_everything(&store, |_, _| ()).unwrap();
+    if listing.foreign_count > 0 {
+        return Err(wrong(format!("{:?} is not ours", listing.foreign)));
+    }
+    let keys = ["release", "second"].map(|name| copied.key(name).public());
+    let trusted = TrustedKeys::new(keys, NonZeroUsize::MIN);
+    for sequence in listing.sequences() {
+        let signed = listing.open(&store, sequence, &trusted).unwrap().unwrap();
+        let manifest = signed.verify(&trusted);
+        let manifest = manifest.map_err(|error| wrong(chain(&error)))?;
+        for chunk in manifest.chunks() {
+            match fetched::look(&store, chunk) {
+                Ok(Lies::Whole) => {}
+                lies => return Err(wrong(format!("a chunk of {sequence}: {lies:?}"))),
+            }
+        }
+    }
+    for (stored, size) in listing::chunks(&store).unwrap() {
+        let mut bytes = Vec::new();
+        store.get(&Key::Chunk(stored), size, &mut bytes).unwrap();
+        if Digest::of(&bytes) != stored {
+            return Err(wrong(format!("the chunk {stored} is something else")));
+        }
+    }
+    Ok(())
 }
 
 /// The same objects in a bucket come to the same; it knows neither links nor pipes.

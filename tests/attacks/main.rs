@@ -2,9 +2,10 @@
 //! `WHAT_IT_TRIES__OUTCOME`, with one `case.yaml` (its members are those of [`case::Case`], its steps those of
 //! [`step::Step`]).
 //!
-//! Each case is judged four times over a copy of the same two sides: by `verify`, of the store as a directory and of the
-//! same objects in a bucket, by `run`, and by `by-hand.sh`, which knows nothing but `openssl`, `sed` and `sha256sum`. Where something is refused, `oc-mirror` was not started,
-//! and target, state and store are byte for byte what they were.
+//! Each case is judged five times over a copy of the same two sides: by `verify`, of the store as a directory and of the
+//! same objects in a bucket, by `run`, by `import`, and by `by-hand.sh`, which knows nothing but `openssl`, `sed` and
+//! `sha256sum`. Where something is refused, `oc-mirror` was not started, and target, state and store are byte for byte what
+//! they were; what `import` brings is signed and whole.
 //!
 //! `MIMEOGRAPH_ATTACKS=PART,PART` runs the cases alone whose names hold one of these.
 
