@@ -1,4 +1,7 @@
 //! One run: finish what the last one left, then mirror, inspect, ship and seal.
+//!
+//! It has two parts, which can also be done apart, by processes that have different secrets: `mirror`, up to archives in the
+//! outbox, and `publish`, from there on. What one hands to the other lies on disk and is read and hashed again.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -43,8 +46,8 @@ pub struct Request<'a> {
     pub config: &'a Config,
     /// Where progress and facts go.
     pub front: &'a Front,
-    /// The signing key.
-    pub key: &'a SigningKey,
+    /// What of a run is done.
+    pub part: Part<'a>,
     /// Whether a partial run may be published.
     pub partial: PartialRuns,
     /// What the bundle is to hold.
@@ -55,6 +58,26 @@ pub struct Request<'a> {
     pub beginning: Beginning,
     /// Tells when to stop.
     pub interrupt: &'a Interrupt,
+}
+
+/// What of a run is done.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a> {
+    /// All of it, signed with this key.
+    All(&'a SigningKey),
+    /// Image set -> archives in the outbox. Nothing is signed, and nothing written to the store.
+    Mirror,
+    /// Archives in the outbox -> a bundle in the store, signed with this key. `oc-mirror` is not started.
+    Publish(&'a SigningKey),
+}
+
+impl<'a> Part<'a> {
+    fn key(self) -> Option<&'a SigningKey> {
+        match self {
+            Self::All(key) | Self::Publish(key) => Some(key),
+            Self::Mirror => None,
+        }
+    }
 }
 
 /// Whether a person said that this is the first run.
@@ -102,6 +125,19 @@ pub enum Bundled {
     },
     /// v1 found nothing new.
     NothingNew,
+    /// Archives wait in the outbox.
+    Mirrored {
+        /// How many.
+        archives: usize,
+        /// What they hold, by name.
+        content: Named,
+    },
+    /// What an earlier run mirrored or signed must be published before anything else is mirrored.
+    Unpublished,
+    /// A bundle that an earlier run had signed was published.
+    Finished(Sequence),
+    /// Nothing waits to be published.
+    NothingToPublish,
 }
 
 /// The image set and the program do not fit.
@@ -134,6 +170,23 @@ impl Fault for NotRebased {
 
     fn hint(&self) -> Option<String> {
         Some("run with `--full`: that bundle needs none before it".into())
+    }
+}
+
+/// What was mirrored was no longer fit to be published.
+#[derive(Debug, thiserror::Error)]
+#[error("what was mirrored could not be published, and is dropped: nothing was published")]
+struct Dropped;
+
+impl Fault for Dropped {
+    fn id(&self) -> ErrorId {
+        ErrorId::Unfinished
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(
+            "`mirror`, or `run`, mirrors it anew: `oc-mirror`'s history is as it was before".into(),
+        )
     }
 }
 
@@ -174,23 +227,58 @@ pub(crate) struct Freight {
 
 impl Run<'_> {
     fn run(&self) -> Result<Bundled, Failure> {
-        let mut journal = Journal::read(&self.metadata)?;
-        if let Some(journal) = &mut journal {
-            self.finish_sealed(journal)?;
+        let journal = Journal::read(&self.metadata)?;
+        let waits = journal
+            .as_ref()
+            .is_some_and(|one| one.stage.is_unpublished());
+        match self.request.part {
+            Part::Mirror if waits => Ok(Bundled::Unpublished),
+            Part::Mirror => {
+                let published = self.published()?;
+                let mut journal = self.take_up(journal, &published)?;
+                self.mirror(&mut journal, &published)
+            }
+            Part::Publish(_) if !waits => Ok(Bundled::NothingToPublish),
+            Part::Publish(key) => {
+                let (_, _, done) = self.finish(journal, key)?;
+                done.ok_or_else(|| Dropped.into())
+            }
+            Part::All(key) => {
+                let (mut journal, published, _) = self.finish(journal, key)?;
+                self.mirror(&mut journal, &published)
+            }
         }
+    }
+
+    /// What the last run left is published, as far as it can be.
+    fn finish(
+        &self,
+        mut journal: Option<Journal>,
+        key: &SigningKey,
+    ) -> Result<(Journal, Published, Option<Bundled>), Failure> {
+        let sealed = match &mut journal {
+            Some(journal) => self.finish_sealed(journal)?,
+            None => None,
+        };
         let published = self.published()?;
-        let mut journal = match published.adopt(self.store, journal, self.absence())? {
+        let mut journal = self.take_up(journal, &published)?;
+        self.look_after_last(&published)?;
+        if !matches!(journal.stage, Stage::Mirrored(_)) {
+            return Ok((journal, published, sealed.map(Bundled::Finished)));
+        }
+        let shipped = self.finish_mirrored(&mut journal, &published, key)?;
+        Ok((journal, self.published()?, shipped))
+    }
+
+    /// The journal, brought up to what is published; and the clock is right.
+    fn take_up(&self, journal: Option<Journal>, published: &Published) -> Result<Journal, Failure> {
+        let journal = match published.adopt(self.store, journal, self.absence())? {
             Some(journal) => journal,
             None => self.begin()?,
         };
         let last = journal.head.map(|head| head.created);
         seal::check_clock(clock::now(), last, self.store.clock()?)?;
-        self.look_after_last(&published)?;
-        if matches!(journal.stage, Stage::Mirrored(_)) {
-            self.finish_mirrored(&mut journal, &published)?;
-            return self.mirror(&mut journal, &self.published()?);
-        }
-        self.mirror(&mut journal, &published)
+        Ok(journal)
     }
 
     /// A new stream. Where a transport empties the store, a lost volume looks the same.
@@ -235,7 +323,11 @@ impl Run<'_> {
         self.front().note(|facts| {
             facts.stream = Some(journal.stream.clone());
             facts.sequence = Some(journal.next_sequence().number());
-            facts.key_ids = vec![self.request.key.public().id().to_string()];
+            let key = self.request.part.key();
+            facts.key_ids = key
+                .map(|key| key.public().id().to_string())
+                .into_iter()
+                .collect();
         });
         self.look_ahead(&file, &oc_mirror, published)?;
         Ok((file, oc_mirror))
@@ -322,13 +414,19 @@ impl Run<'_> {
         self.outbox.take(&run.archives, bytes, record.as_deref())?;
         journal.stage = Stage::Mirrored(mirrored.clone());
         journal.write(&self.metadata)?;
+        let Some(key) = self.request.part.key() else {
+            return Ok(Bundled::Mirrored {
+                archives: run.archives.len(),
+                content: Named::of(&inspected.inventory.wish),
+            });
+        };
         let freight = Freight {
             inspected,
             digests: run.digests,
             imageset: file.imageset,
             record,
         };
-        self.ship(journal, published, mirrored, freight)
+        self.ship(journal, published, mirrored, freight, key)
     }
 
     /// Archives in the outbox -> chunks in the store -> a published bundle.
@@ -338,6 +436,7 @@ impl Run<'_> {
         published: &Published,
         mirrored: Mirrored,
         freight: Freight,
+        key: &SigningKey,
     ) -> Result<Bundled, Failure> {
         let Request { config, .. } = self.request;
         let generation = mirrored.producer.generation;
@@ -363,7 +462,8 @@ impl Run<'_> {
             Shipped::default()
         } else {
             let held = self.front().stage("list", || {
-                published.held(self.store, journal.resent, self.belief())
+                let belief = self.belief(&mirrored, published);
+                published.held(self.store, journal.resent, belief)
             })?;
             self.front().stage("ship", || {
                 self.ship_files(&files, generation, held, &freight.digests)
@@ -382,18 +482,12 @@ impl Run<'_> {
             journal.resent = Some(sequence);
         }
         self.front().stage("seal", || {
-            seal::seal(
-                &manifest,
-                self.request.key,
-                journal,
-                &self.metadata,
-                |link| {
-                    if is_heartbeat {
-                        return Ok(());
-                    }
-                    watched.keep(&self.metadata, link)
-                },
-            )?;
+            seal::seal(&manifest, key, journal, &self.metadata, |link| {
+                if is_heartbeat {
+                    return Ok(());
+                }
+                watched.keep(&self.metadata, link)
+            })?;
             match Outbound::of(journal)? {
                 Some(outbound) => self.publish(journal, outbound, published, &published.dropped),
                 None => Ok(()),
@@ -468,13 +562,13 @@ impl Run<'_> {
         }
     }
 
-    /// How far it is believed that what was published is there: a full bundle and a re-based one are made because it may
-    /// not be.
-    fn belief(&self) -> Belief {
-        match (self.request.sending, self.request.extent) {
-            (Sending::All, _) => Belief::Nothing,
-            (_, Extent::New) => Belief::Listing,
-            (_, Extent::Everything | Extent::Since(_) | Extent::Acknowledged(_)) => Belief::Bytes,
+    /// How far it is believed that what was published is there: a bundle that does not build on the newest one is made because
+    /// it may not be.
+    fn belief(&self, mirrored: &Mirrored, published: &Published) -> Belief {
+        match self.request.sending {
+            Sending::All => Belief::Nothing,
+            Sending::Missing if mirrored.based_on == published.newest_content() => Belief::Listing,
+            Sending::Missing => Belief::Bytes,
         }
     }
 

@@ -20,7 +20,7 @@ use mimeograph_manifest::wish::named::Named;
 
 use crate::ack::ack;
 use crate::acknowledged::{self, Acknowledged};
-use crate::bundle::{Beginning, Bundled, Extent, Request, Sending, bundle};
+use crate::bundle::{Beginning, Bundled, Extent, Part, Request, Sending, bundle};
 use crate::check::check;
 use crate::check_store;
 use crate::diff;
@@ -46,6 +46,13 @@ struct Arguments {
 enum Command {
     /// Mirror, ship and seal one bundle (what is done without a command)
     Run(RunArguments),
+    /// The first half of a run: mirror into this side's outbox; needs no signing key, writes nothing to the store
+    Mirror(RunArguments),
+    /// The second half: ship and seal what was mirrored; needs no registry, starts no oc-mirror
+    Publish {
+        #[command(flatten)]
+        resend: Resend,
+    },
     /// Say whether config, keys, oc-mirror, store, space and clock are fit; change nothing
     Check,
     /// Say what a run would mirror and what cannot be met, by oc-mirror's dry run; change nothing
@@ -130,12 +137,18 @@ struct RunArguments {
     allow_partial: bool,
     #[command(flatten)]
     extent: ExtentArguments,
-    /// Send all chunks again, whatever the store has or has lost (a swapped drive, an emptied folder)
-    #[arg(long)]
-    resend: bool,
+    #[command(flatten)]
+    resend: Resend,
     /// This is the first run: a new stream begins (asked for where `store.drained` is set)
     #[arg(long)]
     first: bool,
+}
+
+#[derive(Args, Clone, Copy, Debug, Default)]
+struct Resend {
+    /// Send all chunks again, whatever the store has or has lost (a swapped drive, an emptied folder)
+    #[arg(long)]
+    resend: bool,
 }
 
 /// What the bundle is to hold; by itself what is new since the last one.
@@ -261,7 +274,19 @@ pub fn main() -> ExitCode {
         console::run(Operation::Bundle, name, options.clone(), body)
     };
     match command.unwrap_or(Command::Run(RunArguments::default())) {
-        Command::Run(arguments) => run("run", &|front| arguments.run(front)),
+        Command::Run(arguments) => run("run", &|front| {
+            let key = keys::signing(&front.config()?)?;
+            arguments.run(front, Part::All(&key))
+        }),
+        Command::Mirror(arguments) => run("mirror", &|front| arguments.run(front, Part::Mirror)),
+        Command::Publish { resend } => run("publish", &|front| {
+            let key = keys::signing(&front.config()?)?;
+            let arguments = RunArguments {
+                resend,
+                ..RunArguments::default()
+            };
+            arguments.run(front, Part::Publish(&key))
+        }),
         Command::Prune(arguments) => run("prune", &|front| arguments.run(front)),
         Command::Export(arguments) => run("export", &|front| arguments.run(front)),
         Command::CheckStore { repair } => run("check-store", &|front| check_store(front, repair)),
@@ -327,13 +352,12 @@ pub fn main() -> ExitCode {
 }
 
 impl RunArguments {
-    fn run(&self, front: &Front) -> Result<Report, Failure> {
+    fn run(&self, front: &Front, part: Part<'_>) -> Result<Report, Failure> {
         let config = front.config()?;
         let interrupt = interrupt::watch()?;
-        let key = keys::signing(&config)?;
         let _locks = Locks::acquire(&config.artefacts)?;
         let store = front.location()?.open()?;
-        if !store.refuses_overwrite()? {
+        if !matches!(part, Part::Mirror) && !store.refuses_overwrite()? {
             tracing::warn!(
                 store = store.describe(),
                 "this store ignores `If-None-Match`: a second bundler on another host would not be noticed in time"
@@ -342,7 +366,7 @@ impl RunArguments {
         let request = Request {
             config: &config,
             front,
-            key: &key,
+            part,
             partial: if self.allow_partial || config.bundle.allow_partial {
                 PartialRuns::Allow
             } else {
@@ -354,7 +378,7 @@ impl RunArguments {
             } else {
                 Beginning::NotSaid
             },
-            sending: if self.resend {
+            sending: if self.resend.resend {
                 Sending::All
             } else {
                 Sending::Missing
@@ -409,17 +433,42 @@ fn check_store(front: &Front, repair: bool) -> Result<Report, Failure> {
 }
 
 fn report(bundled: &Bundled, place: &str, front: &Front) -> Result<Report, Failure> {
-    let Bundled::Sealed {
-        manifest,
-        content,
-        tally,
-    } = bundled
-    else {
-        return Ok(Report::new(
+    Ok(match bundled {
+        Bundled::Sealed {
+            manifest,
+            content,
+            tally,
+        } => return published(manifest, content, tally, place, front),
+        Bundled::NothingNew => Report::new(
             "nothing new",
             "nothing new: `oc-mirror` wrote no archive, no bundle was published",
-        ));
-    };
+        ),
+        Bundled::Mirrored { archives, content } => Report::new(
+            "mirrored",
+            format!("mirrored: {content}; {archives} archives wait for `publish`"),
+        ),
+        Bundled::Unpublished => Report::new(
+            "unpublished",
+            "nothing was mirrored: what an earlier run mirrored waits for `publish`",
+        ),
+        Bundled::Finished(sequence) => Report::new(
+            "published",
+            format!("published bundle {sequence} in {place}, which an earlier run had signed"),
+        ),
+        Bundled::NothingToPublish => Report::new(
+            "nothing to do",
+            "nothing to do: nothing was mirrored that waits to be published",
+        ),
+    })
+}
+
+fn published(
+    manifest: &Manifest,
+    content: &Named,
+    tally: &Tally,
+    place: &str,
+    front: &Front,
+) -> Result<Report, Failure> {
     front.note(|facts| facts.sequence = Some(manifest.sequence.number()));
     for lack in &manifest.incomplete {
         tracing::error!(

@@ -59,6 +59,13 @@ pub enum Stage {
     Sealed(Sealing),
 }
 
+impl Stage {
+    /// Whether something waits to be published, before `oc-mirror` may run again.
+    pub fn is_unpublished(&self) -> bool {
+        matches!(self, Self::Mirrored(_) | Self::Sealed(_))
+    }
+}
+
 /// Archives that wait in the outbox, and what the manifest will say of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

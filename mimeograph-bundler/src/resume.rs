@@ -6,12 +6,13 @@ use mimeograph_manifest::failure::{ErrorId, Exit, Failure};
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::io::config::Upkeep;
 use mimeograph_manifest::io::disk;
+use mimeograph_manifest::key::SigningKey;
 use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::{Kind, Link, Manifest};
 use mimeograph_manifest::name::Sequence;
 use mimeograph_manifest::pruned::Dropped;
 
-use crate::bundle::{Freight, Run};
+use crate::bundle::{Bundled, Freight, Run};
 use crate::head::{HeadError, Published};
 use crate::inspect::{self, Candidate};
 use crate::journal::{Journal, Mirrored, Stage};
@@ -20,10 +21,11 @@ use crate::seal::{Outbound, SealError};
 use crate::{kept, outbox, restore};
 
 impl Run<'_> {
-    /// A bundle that was signed and perhaps published: exactly its bytes are published, once its chunks are all there.
-    pub(crate) fn finish_sealed(&self, journal: &mut Journal) -> Result<(), Failure> {
+    /// A bundle that was signed and perhaps published: exactly its bytes are published, once its chunks are all there. Its
+    /// number, unless it was dropped.
+    pub(crate) fn finish_sealed(&self, journal: &mut Journal) -> Result<Option<Sequence>, Failure> {
         let Some(outbound) = Outbound::of(journal)? else {
-            return Ok(());
+            return Ok(None);
         };
         let sequence = outbound.link.sequence;
         let published = self.published()?;
@@ -32,20 +34,22 @@ impl Run<'_> {
         let is_whole = self.has_chunks(&outbound)?;
         if !is_whole && !outbound.is_published(self.store)? {
             tracing::warn!(%sequence, "chunks of it are lost for good: it is dropped, and all is mirrored anew");
-            return self.drop_run(journal, sequence);
+            self.drop_run(journal, sequence)?;
+            return Ok(None);
         }
         // Which lists were heeded when it was made is not known any more.
         match self.publish(journal, outbound, &published, &Dropped::default()) {
             Err(failure) if is_taken(&failure) => {
                 tracing::warn!("{failure}");
-                Ok(())
+                Ok(None)
             }
             Ok(()) if !is_whole => {
                 tracing::warn!(%sequence, "chunks of it are lost for good, and it is published: the next bundle will be a full one");
                 journal.content = None;
-                Ok(journal.write(&self.metadata)?)
+                journal.write(&self.metadata)?;
+                Ok(Some(sequence))
             }
-            done => done,
+            done => done.map(|()| Some(sequence)),
         }
     }
 
@@ -215,21 +219,24 @@ impl Run<'_> {
         self.request.config.upkeep
     }
 
-    /// Archives that wait are shipped, unless another bundler has published since, or they are no longer whole.
+    /// Archives that wait are shipped, unless another bundler has published since, or they are no longer whole: then they
+    /// are dropped.
     pub(crate) fn finish_mirrored(
         &self,
         journal: &mut Journal,
         published: &Published,
-    ) -> Result<(), Failure> {
+        key: &SigningKey,
+    ) -> Result<Option<Bundled>, Failure> {
         let Stage::Mirrored(mirrored) = journal.stage.clone() else {
-            return Ok(());
+            return Ok(None);
         };
         let sequence = journal.next_sequence();
         if mirrored.newest != published.newest_content() {
             tracing::warn!(
                 "another bundler has published since the last run mirrored: what it mirrored is dropped, and mirrored anew"
             );
-            return self.drop_run(journal, sequence);
+            self.drop_run(journal, sequence)?;
+            return Ok(None);
         }
         tracing::info!("the last run mirrored but did not publish: its archives are shipped first");
         if let Some(link) = mirrored.based_on {
@@ -240,12 +247,15 @@ impl Run<'_> {
             .front()
             .stage("inspect", || self.read_outbox(&mirrored, published));
         match read {
-            Ok(freight) => self.ship(journal, published, mirrored, freight).map(drop),
+            Ok(freight) => self
+                .ship(journal, published, mirrored, freight, key)
+                .map(Some),
             Err(failure) if is_verdict(&failure) => {
                 tracing::warn!(
                     "what the last run left cannot be shipped, and is mirrored anew: {failure}"
                 );
-                self.drop_run(journal, sequence)
+                self.drop_run(journal, sequence)?;
+                Ok(None)
             }
             Err(failure) => Err(failure),
         }

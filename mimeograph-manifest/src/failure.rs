@@ -20,6 +20,11 @@ macro_rules! error_ids {
                 match self { $(Self::$name => $text,)+ }
             }
 
+            /// The id that is printed so.
+            pub fn named(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|id| id.as_str() == text)
+            }
+
             /// The exit status that goes with it.
             pub fn exit(self) -> Exit {
                 match self { $(Self::$name => Exit::$exit,)+ }

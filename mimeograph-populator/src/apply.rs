@@ -34,6 +34,8 @@ pub(crate) struct Applier<'a> {
     pub config: &'a Config,
     pub front: &'a Front,
     pub store: &'a dyn Fetch,
+    /// The same store, where the large files are fetched from.
+    pub bulk: &'a dyn Fetch,
     pub metadata: &'a Path,
     pub cache: &'a Cache,
     pub release_keys: &'a ReleaseKeys,
@@ -151,6 +153,29 @@ impl Applier<'_> {
         Ok(applied)
     }
 
+    /// Fetches and verifies all of a course, and leaves it staged: what would be merged, and what would be loaded, which is
+    /// returned.
+    pub(crate) fn stage(&self, course: Course) -> Result<VerifiedBundle, HeldUp> {
+        let last = course.load.sequence;
+        let mut steps = course.steps();
+        let held_up = |sequence| {
+            move |failure| HeldUp {
+                sequence,
+                failure,
+                reached: Reached::Verifying,
+            }
+        };
+        let stage = |turn, purpose| self.fetch(self.preview(turn)?, purpose);
+        while let Some(turn) = steps.next_merge() {
+            let sequence = turn.manifest().sequence;
+            let bundle = stage(turn, Purpose::Merge).map_err(held_up(sequence))?;
+            steps.merged(bundle.inventory().clone());
+        }
+        let turn = steps.load().ok_or(NotMerged).map_err(Failure::from);
+        turn.and_then(|turn| stage(turn, Purpose::Load))
+            .map_err(held_up(last))
+    }
+
     /// Gives the cache the verified blobs of a bundle.
     fn merge(&self, turn: Turn, ledger: &mut Ledger) -> Result<Inventory, Failure> {
         let manifest = turn.manifest().clone();
@@ -254,7 +279,7 @@ impl Applier<'_> {
         };
         let bundle_dir = &self.config.artefacts.bundle_dir;
         let fetched = self.front.stage("fetch", || {
-            preview.fetch(self.store, bundle_dir, pace, self.release_keys, purpose)
+            preview.fetch(self.bulk, bundle_dir, pace, self.release_keys, purpose)
         })?;
         progress.finish();
         Ok(fetched)

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mimeograph_manifest::digest::Digest;
@@ -24,6 +25,8 @@ use crate::approvals;
 use crate::approve;
 use crate::check::check;
 use crate::course::Asked;
+use crate::gather::{self, Fetched};
+use crate::handover::{self, Draft};
 use crate::import;
 use crate::ledger::Ledger;
 use crate::list;
@@ -52,6 +55,10 @@ struct Arguments {
 enum Command {
     /// Apply the newest bundle that can be applied, with all that it needs (what is done without a command)
     Run(RunArguments),
+    /// The first half of a run: fetch and verify; needs no registry, loads nothing
+    Fetch(RunArguments),
+    /// The second half: load what was fetched, and verified again; needs no store
+    Load(RunArguments),
     /// Say whether config, keys, oc-mirror, store, space, state and clock are fit; change nothing
     Check,
     /// Say what a run would do: bundles, changes, bytes to fetch, room needed; change nothing
@@ -242,6 +249,46 @@ impl RunArguments {
         }
     }
 
+    /// What ends in the target.
+    fn run(
+        &self,
+        front: &Front,
+        body: impl FnOnce(&Request<'_>) -> Result<Populated, Failure>,
+    ) -> Result<Report, Failure> {
+        front.config()?.target()?;
+        self.with_request(front, |request| report(&body(request)?, request.config))
+    }
+
+    fn fetch(&self, front: &Front) -> Result<Report, Failure> {
+        self.with_request(front, |request| {
+            let bundle_dir = &request.config.artefacts.bundle_dir;
+            let draft = Draft::begin(bundle_dir)?;
+            let bulk: Arc<dyn Fetch> = front.location()?.open_to_read()?.into();
+            let store = approvals::with(draft.record(Arc::clone(&bulk))?, Some(request.config))?;
+            let (fetched, note) = gather::fetch(request, &*store, &*bulk)?;
+            draft.finish(&note)?;
+            report_fetched(&fetched)
+        })
+    }
+
+    fn with_request(
+        &self,
+        front: &Front,
+        body: impl FnOnce(&Request<'_>) -> Result<Report, Failure>,
+    ) -> Result<Report, Failure> {
+        let interrupt = interrupt::watch()?;
+        let trusted = keys::trusted(&front.config()?)?;
+        let (config, _locks) = locked(front)?;
+        body(&Request {
+            config: &config,
+            front,
+            trusted: &trusted,
+            start: self.start(),
+            asked: self.asked(),
+            interrupt: &interrupt,
+        })
+    }
+
     fn asked(&self) -> Asked {
         match self.sequence {
             Some(sequence) if self.allow_rollback => Asked::ThisOrOlder(sequence),
@@ -307,7 +354,18 @@ pub fn main() -> ExitCode {
         console::run(Operation::Populate, name, options.clone(), body)
     };
     match command.unwrap_or(Command::Run(RunArguments::default())) {
-        Command::Run(arguments) => run("run", &|front| run_once(front, &arguments)),
+        Command::Run(arguments) => run("run", &|front| {
+            arguments.run(front, |request| populate(request, &*store(front)?))
+        }),
+        Command::Fetch(arguments) => run("fetch", &|front| arguments.fetch(front)),
+        Command::Load(arguments) => run("load", &|front| {
+            arguments.run(front, |request| {
+                let bundle_dir = &request.config.artefacts.bundle_dir;
+                let (handed_over, note) = handover::open(bundle_dir)?;
+                let store = approvals::with(handed_over, Some(request.config))?;
+                gather::load(request, &*store, note)
+            })
+        }),
         Command::Plan => run("plan", &|front| {
             let config = front.config()?;
             let store = store(front)?;
@@ -489,21 +547,24 @@ fn locked(front: &Front) -> Result<(Config, Locks), Failure> {
     Ok((config, locks))
 }
 
-fn run_once(front: &Front, arguments: &RunArguments) -> Result<Report, Failure> {
-    front.config()?.target()?;
-    let interrupt = interrupt::watch()?;
-    let trusted = keys::trusted(&front.config()?)?;
-    let (config, _locks) = locked(front)?;
-    let store = store(front)?;
-    let request = Request {
-        config: &config,
-        front,
-        trusted: &trusted,
-        start: arguments.start(),
-        asked: arguments.asked(),
-        interrupt: &interrupt,
+fn report_fetched(fetched: &Fetched) -> Result<Report, Failure> {
+    let mut lines = Vec::new();
+    if !fetched.staged.is_empty() {
+        let text = among("fetched and verified, for `load`: bundle ", &fetched.staged);
+        lines.push(text);
+    }
+    if let Some(waiting) = &fetched.waiting {
+        lines.push(waiting.to_string());
+    }
+    let outcome = match (fetched.staged.is_empty(), &fetched.waiting) {
+        (false, _) => "fetched",
+        (true, Some(_)) => "waiting",
+        (true, None) => {
+            lines.push("nothing to do: nothing newer is in the store".into());
+            "nothing to do"
+        }
     };
-    report(&populate(&request, &*store)?, &config)
+    Ok(Report::new(outcome, lines.join("\n")).with(fetched)?)
 }
 
 fn report(populated: &Populated, config: &Config) -> Result<Report, Failure> {
@@ -541,10 +602,7 @@ fn report(populated: &Populated, config: &Config) -> Result<Report, Failure> {
         lines.push(set_back.to_string());
     }
     if let Some(waiting) = &populated.waiting {
-        lines.push(format!(
-            "waiting for bundle {}: {}",
-            waiting.sequence, waiting.because
-        ));
+        lines.push(waiting.to_string());
     }
     if let Some(receipt) = &populated.receipt {
         lines.push(format!("the receipt is in {}", receipt.display()));

@@ -1,26 +1,35 @@
 //! What is not whole in the store: it is set aside for what can do without it, waited for, and in the end an error.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
 
 use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault, chain};
 use mimeograph_manifest::io::clock;
 use mimeograph_manifest::io::config::{Config, Period};
+use mimeograph_manifest::manifest::Manifest;
 use mimeograph_manifest::name::Sequence;
+use mimeograph_manifest::signed::{Verified, VerifyError};
 use mimeograph_manifest::time::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::apply::{HeldUp, Reached};
 use crate::ledger::{Ledger, LedgerError};
 
 /// A bundle that is waited for.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Waiting {
     /// Its number.
     pub sequence: u64,
     /// Why it waits.
     pub because: String,
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "waiting for bundle {}: {}", self.sequence, self.because)
+    }
 }
 
 /// Waited for too long.
@@ -48,7 +57,7 @@ impl Fault for Stale {
 #[derive(Debug, Default)]
 pub(crate) struct Late {
     /// What each of those that are still arriving lacks.
-    pub arriving: BTreeMap<Sequence, String>,
+    arriving: BTreeMap<Sequence, String>,
     /// Those that are not applied now: still arriving, or damaged.
     pub set_aside: BTreeSet<Sequence>,
     /// What was wrong with the first damaged one.
@@ -69,6 +78,29 @@ pub(crate) struct Patience<'a> {
 }
 
 impl Late {
+    /// Bundles whose signatures are not all there yet.
+    pub(crate) fn of(arriving: Vec<(Sequence, VerifyError)>) -> Self {
+        let says = |(sequence, error): (Sequence, VerifyError)| (sequence, chain(&error));
+        Self {
+            arriving: arriving.into_iter().map(says).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// All but these are left alone: nobody can fetch what another has not.
+    pub(crate) fn but(staged: &BTreeSet<Sequence>, found: &[Verified<Manifest>]) -> Self {
+        let found = found.iter().map(|one| one.sequence);
+        Self {
+            set_aside: found.filter(|one| !staged.contains(one)).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// What was wrong with the first bundle that is damaged.
+    pub(crate) fn into_failure(self) -> Option<Failure> {
+        self.failure.map(|held_up| held_up.failure)
+    }
+
     /// A bundle that is not whole must not hold up those that can do without it; any other failure ends the run.
     pub(crate) fn set_aside(&mut self, held_up: HeldUp) -> Result<(), Failure> {
         let HeldUp {

@@ -52,6 +52,8 @@ mod approvals;
 mod cache;
 pub mod copy;
 mod fresh;
+mod gather;
+mod handover;
 mod known;
 mod late;
 mod oc_mirror;

@@ -124,6 +124,15 @@ impl Fault for OriginError {
     }
 }
 
+/// Who is asked where a run starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// The second copy of the state, and the target; what comes of it is written down.
+    All,
+    /// What needs no registry, and nothing is written down: a later `load` asks again.
+    FilesAlone,
+}
+
 /// What the start of a run looks at.
 #[derive(Debug)]
 pub(crate) struct Ground<'a> {
@@ -133,6 +142,7 @@ pub(crate) struct Ground<'a> {
     pub cache: &'a Cache,
     /// Verified manifests in the store, oldest first.
     pub found: &'a [Verified<Manifest>],
+    pub ask: Ask,
 }
 
 impl Ground<'_> {
@@ -152,6 +162,9 @@ impl Ground<'_> {
     }
 
     fn compare(&self, stream: &StreamId, ledger: &mut Ledger) -> Result<(), Failure> {
+        if self.ask == Ask::FilesAlone && self.config.state.copy == StateCopy::Registry {
+            return Ok(());
+        }
         let Some(copies) = Copies::open(self.config)? else {
             return Ok(());
         };
@@ -212,7 +225,7 @@ impl Ground<'_> {
         ledger.latest = ledger.latest.max(Some(content.created)).max(heartbeat);
         // A floor may have been signed by anyone who counted once; what is held to be applied must be good today.
         let counts = content.again(None).verify(self.trusted).is_ok();
-        let is_there = counts && self.is_confirmed(copy)?;
+        let is_there = counts && self.ask == Ask::All && self.is_confirmed(copy)?;
         tracing::warn!(
             bundle = %content.sequence,
             "STATE LOST: bundle {} was applied here, as the second copy of the state says; the target {}",
@@ -240,7 +253,14 @@ impl Ground<'_> {
             }
             ledger.copied = ledger.newest();
         }
-        Ok(ledger.write(self.metadata)?)
+        self.write(ledger)
+    }
+
+    fn write(&self, ledger: &Ledger) -> Result<(), Failure> {
+        match self.ask {
+            Ask::All => Ok(ledger.write(self.metadata)?),
+            Ask::FilesAlone => Ok(()),
+        }
     }
 
     /// Whether a key that counts now has signed it.
@@ -275,7 +295,7 @@ impl Ground<'_> {
             begins.sequence
         );
         ledger.begins = Some(begins);
-        Ok(ledger.write(self.metadata)?)
+        self.write(ledger)
     }
 
     fn join(&self, link: Link) -> Result<Link, OriginError> {

@@ -196,11 +196,7 @@ fn text(plan: &Plan, ledger: &Ledger) -> String {
     let mut text = String::new();
     // Writing to a text cannot fail.
     for waiting in &plan.waiting {
-        let _ = writeln!(
-            text,
-            "waiting for bundle {}: {}",
-            waiting.sequence, waiting.because
-        );
+        let _ = writeln!(text, "{waiting}");
     }
     let Some(load) = plan.load else {
         let _ = match (ledger.mark(), plan.waiting.is_empty()) {

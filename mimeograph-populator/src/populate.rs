@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mimeograph_manifest::failure::{ErrorId, Failure, chain};
+use mimeograph_manifest::failure::{ErrorId, Failure};
 use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::console::Front;
 use mimeograph_manifest::io::interrupt::Interrupt;
@@ -20,10 +20,11 @@ use crate::apply::{Applied, Applier, HeldUp, Reached};
 use crate::cache::Cache;
 use crate::course::{Asked, Chooser, Course, Shelf};
 use crate::fresh;
+use crate::handover::Note;
 use crate::late::{Late, Patience, Waiting};
 use crate::ledger::{Accepted, Ledger, SetBack};
 use crate::open::{Gate, Opened};
-use crate::origin::{Ground, Start};
+use crate::origin::{Ask, Ground, Start};
 use crate::receipt::Receipts;
 use crate::told;
 use crate::verified;
@@ -65,6 +66,14 @@ pub struct Populated {
     pub receipt: Option<PathBuf>,
 }
 
+impl Populated {
+    /// Whether a bundle is in the target now, or a later one.
+    pub(crate) fn has(&self, sequence: Sequence) -> bool {
+        let number = sequence.number();
+        self.mark >= Some(number) || self.applied.iter().any(|one| one.sequence == number)
+    }
+}
+
 /// The newest bundle that was accepted.
 #[derive(Debug, Serialize)]
 pub struct Newest {
@@ -89,40 +98,52 @@ impl Newest {
 
 /// Runs once: the newest bundle that can be applied, with all that it needs. The caller holds the lock.
 pub fn populate(request: &Request<'_>, store: &dyn Fetch) -> Result<Populated, Failure> {
-    let run = Run {
-        request,
-        store,
-        metadata: request.config.artefacts.metadata_dir.to_path_buf(),
-        cache: Cache::of(request.config),
-        release_keys: release_keys::read(request.config)?,
-        receipts: Receipts::open(request.config)?,
-        listing: Listing::of(store)?,
-    };
-    run.run()
+    Run::new(request, store, store)?.run(None)
 }
 
-struct Run<'a> {
-    request: &'a Request<'a>,
-    store: &'a dyn Fetch,
-    metadata: PathBuf,
-    cache: Cache,
-    release_keys: ReleaseKeys,
+/// What is needed for a run.
+pub(crate) struct Run<'a> {
+    pub request: &'a Request<'a>,
+    pub store: &'a dyn Fetch,
+    /// The same store, where the large files are fetched from.
+    pub bulk: &'a dyn Fetch,
+    pub metadata: PathBuf,
+    pub cache: Cache,
+    pub release_keys: ReleaseKeys,
     receipts: Option<Receipts>,
     listing: Listing,
 }
 
-impl Run<'_> {
-    fn run(&self) -> Result<Populated, Failure> {
+impl<'a> Run<'a> {
+    pub(crate) fn new(
+        request: &'a Request<'a>,
+        store: &'a dyn Fetch,
+        bulk: &'a dyn Fetch,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            request,
+            store,
+            bulk,
+            metadata: request.config.artefacts.metadata_dir.to_path_buf(),
+            cache: Cache::of(request.config),
+            release_keys: release_keys::read(request.config)?,
+            receipts: Receipts::open(request.config)?,
+            listing: Listing::of(store)?,
+        })
+    }
+
+    /// All of it; or what is left of it once another process has fetched, as its note says.
+    pub(crate) fn run(&self, fetched: Option<Note>) -> Result<Populated, Failure> {
         let mut ledger = Ledger::read_by(&self.metadata, self.request.trusted)?;
         let opened = self.front().stage("open", || self.open(&ledger))?;
-        self.settle(&opened, &mut ledger)?;
+        self.settle(&opened, &mut ledger, Ask::All)?;
         let found = opened.manifests;
+        let mut late = match &fetched {
+            Some(note) => Late::but(&note.staged, &found),
+            None => Late::of(opened.arriving),
+        };
         self.scrub(&mut ledger)?;
         let mut populated = Populated::default();
-        let mut late = Late::default();
-        for (sequence, error) in opened.arriving {
-            late.arriving.insert(sequence, chain(&error));
-        }
         self.apply(&found, &mut ledger, &mut late, &mut populated)?;
         populated.skipped.extend(ledger.pass_over(&found));
         ledger.write(&self.metadata)?;
@@ -131,8 +152,11 @@ impl Run<'_> {
         if let Some(receipts) = &self.receipts {
             populated.receipt = receipts.write(&self.metadata, &ledger)?;
         }
-        let patience = Patience::of(self.request.config);
-        populated.waiting = late.wait(&mut ledger, &patience)?;
+        populated.mark = ledger.mark().map(Sequence::number);
+        populated.waiting = match fetched {
+            Some(note) => note.end(late, &populated)?,
+            None => late.wait(&mut ledger, &Patience::of(self.request.config))?,
+        };
         for note in fresh::notes(
             self.request.trusted,
             found.last().map(|one| &**one),
@@ -141,14 +165,13 @@ impl Run<'_> {
             tracing::warn!("{note}");
         }
         fresh::check(&self.request.config.trust, ledger.latest, clock::now())?;
-        populated.mark = ledger.mark().map(Sequence::number);
         populated.newest = Newest::of(&found, &ledger);
         populated.set_back = ledger.set_back();
         Ok(populated)
     }
 
     /// Steps 2 to 6: list, read, verify; stream, audience, time, place in the chain.
-    fn open(&self, ledger: &Ledger) -> Result<Opened, Failure> {
+    pub(crate) fn open(&self, ledger: &Ledger) -> Result<Opened, Failure> {
         let Request {
             config,
             trusted,
@@ -184,7 +207,12 @@ impl Run<'_> {
     }
 
     /// Where it starts from: what was accepted here, or what the second copy of the state knows.
-    fn settle(&self, opened: &Opened, ledger: &mut Ledger) -> Result<(), Failure> {
+    pub(crate) fn settle(
+        &self,
+        opened: &Opened,
+        ledger: &mut Ledger,
+        ask: Ask,
+    ) -> Result<(), Failure> {
         let Request {
             config,
             trusted,
@@ -197,6 +225,7 @@ impl Run<'_> {
             metadata: &self.metadata,
             cache: &self.cache,
             found: &opened.manifests,
+            ask,
         };
         ground.settle(*start, ledger)?;
         // It may know more now.
@@ -205,7 +234,7 @@ impl Run<'_> {
     }
 
     /// What a load that did not end well wrote to the cache is not believed.
-    fn scrub(&self, ledger: &mut Ledger) -> Result<(), Failure> {
+    pub(crate) fn scrub(&self, ledger: &mut Ledger) -> Result<(), Failure> {
         let Some(loading) = ledger.loading else {
             return Ok(());
         };
@@ -229,16 +258,7 @@ impl Run<'_> {
         late: &mut Late,
         populated: &mut Populated,
     ) -> Result<(), Failure> {
-        let applier = Applier {
-            config: self.request.config,
-            front: self.front(),
-            store: self.store,
-            metadata: &self.metadata,
-            cache: &self.cache,
-            release_keys: &self.release_keys,
-            interrupt: self.request.interrupt,
-            found,
-        };
+        let applier = self.applier(found);
         while let Some(course) = self.choose(found, ledger, late)? {
             tell(&course);
             // Before anything is loaded that the second copy could not be told of.
@@ -258,9 +278,23 @@ impl Run<'_> {
         Ok(())
     }
 
+    pub(crate) fn applier<'r>(&'r self, found: &'r [Verified<Manifest>]) -> Applier<'r> {
+        Applier {
+            config: self.request.config,
+            front: self.front(),
+            store: self.store,
+            bulk: self.bulk,
+            metadata: &self.metadata,
+            cache: &self.cache,
+            release_keys: &self.release_keys,
+            interrupt: self.request.interrupt,
+            found,
+        }
+    }
+
     /// Where the whole cache stood for what a delta builds on, and that was not enough: from now on it is asked for, if
     /// the store still says what it was. `false`: nothing stood for anything.
-    fn unfold(&self, ledger: &mut Ledger) -> Result<bool, Failure> {
+    pub(crate) fn unfold(&self, ledger: &mut Ledger) -> Result<bool, Failure> {
         let below = self.shelf();
         let stands_in = |(sequence, bundle): (&Sequence, &Accepted)| {
             let link = Link {
@@ -270,6 +304,9 @@ impl Run<'_> {
             (bundle.kind == Kind::Delta && bundle.requires.is_none()).then_some(link)
         };
         let standing: Vec<_> = ledger.bundles.iter().filter_map(stands_in).collect();
+        if standing.is_empty() {
+            return Ok(false);
+        }
         let mut changed = false;
         for link in standing {
             if let Some(manifest) = below.get(link)? {
@@ -288,7 +325,7 @@ impl Run<'_> {
         }
     }
 
-    fn choose(
+    pub(crate) fn choose(
         &self,
         found: &[Verified<Manifest>],
         ledger: &Ledger,
@@ -315,6 +352,15 @@ impl Run<'_> {
     /// What nobody comes back for goes.
     fn tidy(&self, found: &[Verified<Manifest>], ledger: &Ledger) -> Result<(), Failure> {
         ledger.forget_inventories(&self.metadata)?;
+        self.sweep(found, ledger)
+    }
+
+    /// What was staged goes, but for what is still to be applied.
+    pub(crate) fn sweep(
+        &self,
+        found: &[Verified<Manifest>],
+        ledger: &Ledger,
+    ) -> Result<(), Failure> {
         let above = found
             .iter()
             .filter(|one| Some(one.sequence) > ledger.mark());
@@ -322,16 +368,16 @@ impl Run<'_> {
         verified::sweep(&self.request.config.artefacts.bundle_dir, &waited_for)
     }
 
-    fn front(&self) -> &Front {
+    pub(crate) fn front(&self) -> &Front {
         self.request.front
     }
 }
 
-fn is_not_closed(held_up: &HeldUp) -> bool {
+pub(crate) fn is_not_closed(held_up: &HeldUp) -> bool {
     held_up.reached == Reached::Verifying && held_up.failure.id() == ErrorId::NotClosed
 }
 
-fn tell(course: &Course) {
+pub(crate) fn tell(course: &Course) {
     let merged: Vec<_> = course
         .merge
         .iter()

@@ -14,6 +14,7 @@ mod input;
 mod lab;
 mod media;
 mod papers;
+mod parts;
 mod random_user;
 mod round_trip;
 mod tamper;

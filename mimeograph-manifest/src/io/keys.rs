@@ -129,10 +129,14 @@ fn counted(keys: usize) -> String {
 }
 
 /// The keys that a bundler's own stream may be signed with: the signing key's other half, and those of `signing.alsoTrust`.
+/// Where there are any of these, the signing key may lie elsewhere: only what signs needs it.
 pub fn own(config: &Config) -> Result<TrustedKeys, Failure> {
-    let mut keys = vec![signing(config)?.public()];
-    for path in config.own_keys()? {
-        keys.push(public(&path)?);
+    let paths = config.own_keys()?;
+    let keys = paths.iter().map(|path| public(path));
+    let mut keys = keys.collect::<Result<Vec<_>, _>>()?;
+    match config.signing_key() {
+        Err(_) if !keys.is_empty() => {}
+        path => keys.push(private(path?)?.public()),
     }
     Ok(TrustedKeys::new(keys, NonZeroUsize::MIN))
 }
