@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::{ErrorId, Fault as _};
-use mimeograph_manifest::io::location::S3Location;
+use mimeograph_manifest::io::location::{Keeping, LockMode, ObjectLock, S3Location};
 use mimeograph_manifest::io::s3::{Login, Patience, S3Store};
 use mimeograph_manifest::io::store::{Discard as _, Fetch as _, Put, Shelve as _, StoreError};
 use mimeograph_manifest::layout::Key;
@@ -264,4 +264,46 @@ fn a_body_is_sent_plain_with_one_checksum_and_a_condition() {
     assert_eq!(request.method, "PUT");
     assert_eq!(request.header("if-none-match"), Some("*"));
     request.assert_plain(3 << 20, &digest);
+}
+
+#[test]
+fn what_is_written_asks_for_its_key_and_its_lock_and_the_probe_for_no_lock() {
+    let server = S3Server::start();
+    let place = S3Location {
+        keeping: Keeping {
+            kms_key: Some("alias/mimeograph".to_owned()),
+            lock: Some(ObjectLock {
+                mode: LockMode::Governance,
+                days: 30,
+            }),
+        },
+        ..server.location("x")
+    };
+    let store = S3Store::open_as(&place, server.login(), impatient()).unwrap();
+    let now = std::time::SystemTime::now();
+    put_chunk(&store, b"chunk");
+    let seen = server.seen();
+    let puts: Vec<_> = seen.iter().filter(|one| one.method == "PUT").collect();
+    assert!(puts.len() >= 2, "{seen:?}");
+    for put in puts {
+        let header = |name: &str| put.header(name);
+        assert_eq!(header("x-amz-server-side-encryption"), Some("aws:kms"));
+        assert_eq!(
+            header("x-amz-server-side-encryption-aws-kms-key-id"),
+            Some("alias/mimeograph")
+        );
+        let (mode, until) = (
+            header("x-amz-object-lock-mode"),
+            header("x-amz-object-lock-retain-until-date"),
+        );
+        if put.target.contains("probe") {
+            assert_eq!((mode, until), (None, None), "{put:?}");
+            continue;
+        }
+        assert_eq!(mode, Some("GOVERNANCE"), "{put:?}");
+        let until: jiff::Timestamp = until.unwrap().parse().unwrap();
+        let days =
+            (until.as_second() - jiff::Timestamp::try_from(now).unwrap().as_second()) / 86_400;
+        assert!((29..=30).contains(&days), "{until}");
+    }
 }

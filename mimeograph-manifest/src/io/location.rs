@@ -30,6 +30,35 @@ pub struct S3Location {
     pub force_path_style: Option<bool>,
     /// Certificates to trust beside the system's, as PEM.
     pub ca_bundle: Option<PathBuf>,
+    /// What is asked for with every object that is written.
+    pub keeping: Keeping,
+}
+
+/// How a bucket is to keep what is written, beyond what its own settings say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keeping {
+    /// `sse.kmsKeyId`: encrypted with this key of AWS KMS (SSE-KMS).
+    pub kms_key: Option<String>,
+    /// `objectLock`: not to be removed before.
+    pub lock: Option<ObjectLock>,
+}
+
+/// S3 Object Lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectLock {
+    /// Who may shorten it.
+    pub mode: LockMode,
+    /// For how long after it was written.
+    pub days: u32,
+}
+
+/// Who may shorten a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockMode {
+    /// Whoever has the right `s3:BypassGovernanceRetention`.
+    Governance,
+    /// Nobody.
+    Compliance,
 }
 
 impl StoreLocation {
@@ -119,6 +148,7 @@ impl S3Location {
                 .ca_bundle
                 .clone()
                 .or_else(|| var(&["AWS_CA_BUNDLE"]).map(PathBuf::from)),
+            keeping: self.keeping.clone(),
         };
         completed.check()?;
         Ok(completed)

@@ -31,7 +31,12 @@ impl Config {
                     ..configured
                 }))
             }
-            (Some(location), _) | (None, Some(location)) => Ok(location),
+            (Some(location), _) => Ok(location),
+            (None, Some(StoreLocation::S3(place))) if place.bucket.is_empty() => {
+                let remedy = "write the bucket's name, or set `BUCKET_NAME` as an ObjectBucketClaim does";
+                Err(self.source.required("s3.bucket.name", remedy))
+            }
+            (None, Some(location)) => Ok(location),
             (None, None) => Err(self.source.at(
                 None,
                 "there is neither `s3` nor `store.directory`".into(),
@@ -39,6 +44,24 @@ impl Config {
                 ErrorId::ConfigInvalid,
             )),
         }
+    }
+
+    /// What the stream is called in metrics: `stream.name`, else the last folder of the store's place.
+    pub fn stream_label(&self) -> String {
+        let folder = match &self.store {
+            Some(StoreLocation::S3(place)) => place.prefix.rsplit('/').next().map(str::to_owned),
+            Some(StoreLocation::Directory(path)) => path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned()),
+            None => None,
+        };
+        let name = self
+            .stream
+            .name
+            .as_ref()
+            .map(|name| name.as_str().to_owned());
+        let label = name.or(folder).filter(|name| !name.is_empty());
+        label.unwrap_or_else(|| "default".to_owned())
     }
 
     /// The target registry.

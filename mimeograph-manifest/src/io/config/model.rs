@@ -39,6 +39,8 @@ pub struct Config {
     pub receipts: Receipts,
     /// `transfer`
     pub transfer: Transfer,
+    /// `metrics`
+    pub metrics: Metrics,
     pub(super) source: Source,
 }
 
@@ -248,6 +250,15 @@ pub struct Transfer {
     pub chunk_size: ChunkSize,
     /// `bandwidth`
     pub bandwidth: Option<Bandwidth>,
+}
+
+/// Where the figures of each run go.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// `pushgateway`: the URL of a Prometheus Pushgateway.
+    pub pushgateway: Option<String>,
+    /// `textfile`: a folder that node_exporter's textfile collector reads.
+    pub textfile: Option<AbsolutePath>,
 }
 
 impl Transfer {

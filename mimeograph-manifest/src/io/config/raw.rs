@@ -63,6 +63,7 @@ part! {
         state: RawState,
         receipts: RawReceipts,
         transfer: RawTransfer,
+        metrics: RawMetrics,
     }
 }
 part! {
@@ -101,7 +102,15 @@ part! {
 }
 part! {
     /// `s3`
-    RawS3 { bucket: RawBucket, ca_bundle: Scalar, }
+    RawS3 { bucket: RawBucket, ca_bundle: Scalar, sse: RawSse, object_lock: RawObjectLock, }
+}
+part! {
+    /// `s3.sse`
+    RawSse { kms_key_id: Scalar, }
+}
+part! {
+    /// `s3.objectLock`
+    RawObjectLock { mode: Scalar, days: u32, }
 }
 part! {
     /// `s3.bucket`
@@ -169,4 +178,8 @@ part! {
 part! {
     /// `transfer`
     RawTransfer { parallel: Scalar, chunk_size: Scalar, bandwidth: Scalar, }
+}
+part! {
+    /// `metrics`
+    RawMetrics { pushgateway: Scalar, textfile: Scalar, }
 }

@@ -6,13 +6,13 @@ use std::str::FromStr;
 use super::check::Check;
 use super::error::ConfigError;
 use super::model::{
-    Artefacts, Bundle, Config, Mirror, OcMirrorSettings, OcMirrorVersion, Peer, Receipts,
+    Artefacts, Bundle, Config, Metrics, Mirror, OcMirrorSettings, OcMirrorVersion, Peer, Receipts,
     RemoveSignatures, Signing, State, StateCopy, Stream, Transfer, Trust, Upkeep, Versions,
 };
 use super::place::Field;
 use super::raw::{
-    RawArtefacts, RawBundle, RawConfig, RawMirror, RawOcMirror, RawPeer, RawReceipts, RawS3,
-    RawSigning, RawState, RawStore, RawStream, RawTransfer, RawTrust, Scalar,
+    RawArtefacts, RawBundle, RawConfig, RawMetrics, RawMirror, RawObjectLock, RawOcMirror, RawPeer,
+    RawReceipts, RawS3, RawSigning, RawState, RawStore, RawStream, RawTransfer, RawTrust, Scalar,
 };
 use super::scalar::{
     AbsolutePath, BucketName, Endpoint, Mistake, Period, Prefix, Region, program as program_path,
@@ -20,7 +20,7 @@ use super::scalar::{
 use super::source::Source;
 use super::{Environment, Operation};
 use crate::failure::ErrorId;
-use crate::io::location::{S3Location, StoreLocation};
+use crate::io::location::{Keeping, LockMode, ObjectLock, S3Location, StoreLocation};
 use crate::limits;
 use crate::name::StreamId;
 use crate::trust::Policy;
@@ -53,6 +53,7 @@ pub(super) fn validate(
         state: check.state(raw.state.unwrap_or_default())?,
         receipts: check.receipts(raw.receipts.unwrap_or_default())?,
         transfer: check.transfer(raw.transfer.unwrap_or_default())?,
+        metrics: check.metrics(raw.metrics.unwrap_or_default())?,
         source: source.clone(),
     };
     match program {
@@ -212,22 +213,52 @@ impl Check<'_> {
             .name
             .or_else(|| (self.environment)("BUCKET_NAME").map(Scalar));
         let name: Option<BucketName> = self.one("s3.bucket.name", name)?;
-        let Some(BucketName(name)) = name else {
-            let remedy =
-                "write the bucket's name, or set `BUCKET_NAME` as an ObjectBucketClaim does";
-            return Err(self.source.required("s3.bucket.name", remedy));
-        };
         let prefix: Option<Prefix> = self.one("s3.bucket.subDir", bucket.sub_dir)?;
         // Filled in by a template, these may be empty: that is unset.
         let endpoint: Option<Endpoint> = self.one("s3.bucket.endpoint", set(bucket.endpoint))?;
         let region: Option<Region> = self.one("s3.bucket.region", set(bucket.region))?;
         Ok(S3Location {
-            bucket: name,
+            // Whoever needs the store asks for it: see `Config::location`.
+            bucket: name.map(|BucketName(name)| name).unwrap_or_default(),
             prefix: prefix.map(|Prefix(prefix)| prefix).unwrap_or_default(),
             endpoint: endpoint.map(|Endpoint(url)| url),
             region: region.map(|Region(region)| region),
             force_path_style: bucket.force_path_style,
             ca_bundle: self.path("s3.caBundle", raw.ca_bundle)?.map(PathBuf::from),
+            keeping: Keeping {
+                kms_key: self.with(
+                    "s3.sse.kmsKeyId",
+                    raw.sse.unwrap_or_default().kms_key_id,
+                    kms_key,
+                )?,
+                lock: raw
+                    .object_lock
+                    .map(|lock| self.object_lock(lock))
+                    .transpose()?,
+            },
+        })
+    }
+
+    fn object_lock(&self, raw: RawObjectLock) -> Result<ObjectLock, ConfigError> {
+        let mode = self.with("s3.objectLock.mode", raw.mode, lock_mode)?;
+        let remedy = "write `governance` or `compliance`";
+        let mode = mode.ok_or_else(|| self.source.required("s3.objectLock.mode", remedy))?;
+        let remedy = "write for how many days an object may not be removed";
+        let days = raw
+            .days
+            .ok_or_else(|| self.source.required("s3.objectLock.days", remedy))?;
+        Ok(ObjectLock {
+            mode,
+            days: self.at_most("s3.objectLock.days", days, 1, 36_500)?,
+        })
+    }
+
+    fn metrics(&self, raw: RawMetrics) -> Result<Metrics, ConfigError> {
+        let pushgateway: Option<Endpoint> =
+            self.one("metrics.pushgateway", set(raw.pushgateway))?;
+        Ok(Metrics {
+            pushgateway: pushgateway.map(|Endpoint(url)| url),
+            textfile: self.path("metrics.textfile", raw.textfile)?,
         })
     }
 
@@ -437,6 +468,28 @@ fn stream_id(text: &str) -> Result<StreamId, Mistake> {
         let remedy = "write the id as `list` shows it, in quotes";
         Mistake::new(format!("which is {error}"), remedy)
     })
+}
+
+fn kms_key(text: &str) -> Result<String, Mistake> {
+    let fits = (1..=2048).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits {
+        return Ok(text.to_owned());
+    }
+    Err(Mistake::new(
+        "which is not a key of AWS KMS",
+        "write its id, its ARN, or `alias/NAME`",
+    ))
+}
+
+fn lock_mode(text: &str) -> Result<LockMode, Mistake> {
+    match text {
+        "governance" => Ok(LockMode::Governance),
+        "compliance" => Ok(LockMode::Compliance),
+        _ => Err(Mistake::new(
+            "which is not a mode of S3 Object Lock",
+            "write `governance` or `compliance`",
+        )),
+    }
 }
 
 fn argument(text: &str) -> Result<String, Mistake> {

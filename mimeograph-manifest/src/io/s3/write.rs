@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::PutObjectError;
-use aws_sdk_s3::types::ChecksumMode;
+use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::{ChecksumMode, ObjectLockMode, ServerSideEncryption};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use super::failure::status;
 use super::{Buffer, S3Store, is_absent};
 use crate::digest::Digest;
 use crate::io::failpoint;
+use crate::io::location::LockMode;
 use crate::io::store::{Fetch as _, Put, Shelve, StoreError};
 use crate::layout::Key;
 
@@ -240,6 +242,22 @@ impl S3Store {
             .body(body.clone().into())
             .set_if_none_match(condition.then(|| "*".to_owned()))
             .set_checksum_sha256(checksum.then(|| BASE64.encode(sha256.as_bytes())));
+        let request = match &self.place.keeping.kms_key {
+            Some(key_id) => request
+                .server_side_encryption(ServerSideEncryption::AwsKms)
+                .ssekms_key_id(key_id),
+            None => request,
+        };
+        // The probe is no content.
+        let request = match &self.place.keeping.lock {
+            Some(lock) if *key != Key::Probe => request
+                .object_lock_mode(match lock.mode {
+                    LockMode::Governance => ObjectLockMode::Governance,
+                    LockMode::Compliance => ObjectLockMode::Compliance,
+                })
+                .object_lock_retain_until_date(until(lock.days)),
+            _ => request,
+        };
         let request = request
             .customize()
             .config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts))
@@ -277,6 +295,12 @@ impl S3Store {
             There::Other
         })
     }
+}
+
+/// So many days from now.
+fn until(days: u32) -> DateTime {
+    let now = DateTime::from(std::time::SystemTime::now());
+    DateTime::from_secs(now.secs() + i64::from(days) * 24 * 3600)
 }
 
 /// The condition is not met: 412, or 409 while another writes the same name.

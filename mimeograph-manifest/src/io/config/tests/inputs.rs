@@ -126,6 +126,35 @@ fn a_store_is_asked_for_only_where_the_flag_does_not_name_one() {
 }
 
 #[test]
+fn a_bucket_without_a_name_is_missed_by_whoever_needs_it() {
+    let (_folder, config) = load(&with("s3: { bucket: { subDir: x } }\n"));
+    let error = config.location(None).unwrap_err().to_string();
+    assert!(error.contains("`s3.bucket.name` is missing"), "{error}");
+    let drive = StoreLocation::Directory("/drive".into());
+    assert_eq!(config.location(Some(drive.clone())).unwrap(), drive);
+}
+
+#[test]
+fn a_stream_is_called_by_its_name_or_by_its_folder() {
+    for (text, label) in [
+        (
+            "stream: { name: North }\ns3: { bucket: { name: b, subDir: x } }\n",
+            "North",
+        ),
+        (
+            "s3: { bucket: { name: b, subDir: team/operators } }\n",
+            "operators",
+        ),
+        ("store: { directory: /mnt/drive }\n", "drive"),
+        ("s3: { bucket: { name: b } }\n", "default"),
+        ("", "default"),
+    ] {
+        let (_folder, config) = load(&with(text));
+        assert_eq!(config.stream_label(), label, "{text}");
+    }
+}
+
+#[test]
 fn a_bucket_named_by_the_flag_is_reached_as_the_file_says() {
     let (_folder, config) = load(&with(
         "s3: { bucket: { name: b, subDir: x, endpoint: 'https://s3.example.com' } }\n",

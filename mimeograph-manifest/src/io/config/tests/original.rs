@@ -4,7 +4,7 @@ use super::{HEAD, MIRROR, parse, parse_with, with};
 use crate::io::config::{
     AbsolutePath, OcMirrorVersion, Operation, Parallel, StateCopy, Upkeep, Versions,
 };
-use crate::io::location::{S3Location, StoreLocation};
+use crate::io::location::{Keeping, LockMode, ObjectLock, S3Location, StoreLocation};
 
 /// The sample of the original's README, as it stands there.
 const ORIGINAL: &str = include_str!("original.yaml");
@@ -98,6 +98,7 @@ fn every_field_is_read() {
     assert!(!oc_mirror.source_tls_verify && !oc_mirror.target_tls_verify);
     let auth = oc_mirror.auth_file.as_deref().unwrap();
     assert_eq!(auth, Path::new("/etc/m/pull-secret.json"));
+    let at = |path: &str| AbsolutePath::resolve(path, Path::new("/")).unwrap();
     let s3 = S3Location {
         bucket: "b".into(),
         prefix: "team/operators".into(),
@@ -105,10 +106,21 @@ fn every_field_is_read() {
         region: Some("eu-central-1".into()),
         force_path_style: Some(true),
         ca_bundle: Some("/etc/m/ca.pem".into()),
+        keeping: Keeping {
+            kms_key: Some("alias/mimeograph".into()),
+            lock: Some(ObjectLock {
+                mode: LockMode::Compliance,
+                days: 90,
+            }),
+        },
     };
+    assert_eq!(config.metrics.textfile, Some(at("/etc/m/metrics")));
+    assert_eq!(
+        config.metrics.pushgateway.as_deref(),
+        Some("http://pushgateway.example.com:9091")
+    );
     assert_eq!(config.store, Some(StoreLocation::S3(s3)));
     assert_eq!(config.upkeep, Upkeep::Drained);
-    let at = |path: &str| AbsolutePath::resolve(path, Path::new("/")).unwrap();
     assert_eq!(config.state.copy, StateCopy::Folder(at("/srv/state")));
     assert_eq!(
         config.state.peers[0].keys,

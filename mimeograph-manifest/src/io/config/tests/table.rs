@@ -170,6 +170,21 @@ pub(super) const VALUES: &[(&str, &str, &str)] = &[
         "write letters, digits, `.`, `_` and `-`, a letter or digit first",
     ),
     (
+        "s3: { sse: { kmsKeyId: 'a b' } }",
+        "4:14: `s3.sse.kmsKeyId` is `a b`, which is not a key of AWS KMS",
+        "write its id, its ARN, or `alias/NAME`",
+    ),
+    (
+        "s3: { objectLock: { mode: legal, days: 3 } }",
+        "4:21: `s3.objectLock.mode` is `legal`, which is not a mode of S3 Object Lock",
+        "write `governance` or `compliance`",
+    ),
+    (
+        "metrics: { pushgateway: 'pushgateway:9091' }",
+        "4:12: `metrics.pushgateway` is `pushgateway:9091`, which is not an endpoint's URL",
+        "write `https://host[:port]`, or `http://…` where there is no TLS",
+    ),
+    (
         "s3: { bucket: { name: 's3://b' } }",
         "4:17: `s3.bucket.name` is `s3://b`, which is not a bucket's name",
         "write the name alone: no `s3://`, no path (that is `s3.bucket.subDir`)",
@@ -209,9 +224,14 @@ pub(super) const TOGETHER: &[(&str, &str, &str)] = &[
         "take one of them out",
     ),
     (
-        "s3: {}",
-        " `s3.bucket.name` is missing",
-        "write the bucket's name, or set `BUCKET_NAME` as an ObjectBucketClaim does",
+        "s3: { objectLock: { days: 3 } }",
+        " `s3.objectLock.mode` is missing",
+        "write `governance` or `compliance`",
+    ),
+    (
+        "s3: { objectLock: { mode: governance } }",
+        " `s3.objectLock.days` is missing",
+        "write for how many days an object may not be removed",
     ),
     // YAML itself
     (
