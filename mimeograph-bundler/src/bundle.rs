@@ -11,7 +11,7 @@ use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::inventory;
 use mimeograph_manifest::io::archives::Digests;
 use mimeograph_manifest::io::config::{Config, OcMirrorVersion, Upkeep};
-use mimeograph_manifest::io::console::{Front, Progress};
+use mimeograph_manifest::io::console::{Front, NewestBundle, Progress};
 use mimeograph_manifest::io::imageset::{self, ImageSetFile};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::listing::Listing;
@@ -276,6 +276,9 @@ impl Run<'_> {
             Some(journal) => journal,
             None => self.begin()?,
         };
+        self.front().note(|facts| {
+            facts.newest = published.head().map(|head| NewestBundle::from(&**head));
+        });
         let last = journal.head.map(|head| head.created);
         seal::check_clock(clock::now(), last, self.store.clock()?)?;
         Ok(journal)
@@ -494,8 +497,10 @@ impl Run<'_> {
             }
         })?;
         self.front().note(|facts| {
+            facts.newest = Some(NewestBundle::from(&manifest));
             facts.bytes = Some(tally.bytes);
             facts.chunks = Some(tally.chunks);
+            facts.chunks_sent = Some(tally.chunks_sent);
         });
         Ok(Bundled::Sealed {
             manifest: Box::new(manifest),

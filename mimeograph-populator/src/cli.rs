@@ -278,6 +278,13 @@ impl RunArguments {
     ) -> Result<Report, Failure> {
         let interrupt = interrupt::watch()?;
         let trusted = keys::trusted(&front.config()?)?;
+        front.note(|facts| {
+            for key in trusted.keys() {
+                if let Some(ends) = key.window.not_after {
+                    facts.key_ends.insert(key.key.id().to_string(), ends);
+                }
+            }
+        });
         let (config, _locks) = locked(front)?;
         body(&Request {
             config: &config,

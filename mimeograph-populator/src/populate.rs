@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use mimeograph_manifest::failure::{ErrorId, Failure};
 use mimeograph_manifest::io::config::Config;
-use mimeograph_manifest::io::console::Front;
+use mimeograph_manifest::io::console::{Front, NewestBundle};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::listing::Listing;
 use mimeograph_manifest::io::store::Fetch;
@@ -153,6 +153,13 @@ impl<'a> Run<'a> {
             populated.receipt = receipts.write(&self.metadata, &ledger)?;
         }
         populated.mark = ledger.mark().map(Sequence::number);
+        self.front().note(|facts| {
+            let above = |one: &&Verified<Manifest>| {
+                one.kind != Kind::Heartbeat && Some(one.sequence) > ledger.mark()
+            };
+            facts.applied = populated.mark;
+            facts.behind = Some(found.iter().filter(above).count() as u64);
+        });
         populated.waiting = match fetched {
             Some(note) => note.end(late, &populated)?,
             None => late.wait(&mut ledger, &Patience::of(self.request.config))?,
@@ -200,6 +207,7 @@ impl<'a> Run<'a> {
             let newest = opened.manifests.last();
             facts.stream = newest.map(|newest| newest.stream.clone());
             facts.sequence = newest.map(|newest| newest.sequence.number());
+            facts.newest = newest.map(|newest| NewestBundle::from(&**newest));
             let signers = newest.map(Verified::signers).unwrap_or_default();
             facts.key_ids = signers.iter().map(ToString::to_string).collect();
         });

@@ -31,12 +31,11 @@ impl Config {
                     ..configured
                 }))
             }
-            (Some(location), _) => Ok(location),
             (None, Some(StoreLocation::S3(place))) if place.bucket.is_empty() => {
                 let remedy = "write the bucket's name, or set `BUCKET_NAME` as an ObjectBucketClaim does";
                 Err(self.source.required("s3.bucket.name", remedy))
             }
-            (None, Some(location)) => Ok(location),
+            (Some(location), _) | (None, Some(location)) => Ok(location),
             (None, None) => Err(self.source.at(
                 None,
                 "there is neither `s3` nor `store.directory`".into(),

@@ -10,7 +10,7 @@ use super::log::LogFormat;
 use super::options::{Options, Output};
 use super::report::Report;
 use super::summary::{Facts, Summary};
-use super::{log, outlet, panic, progress, termination};
+use super::{log, metrics, outlet, panic, progress, termination};
 use crate::failure::{ErrorId, Exit, Failure, Fault};
 use crate::io::config::{Config, Operation};
 use crate::io::disk::{Action, DiskError};
@@ -26,6 +26,7 @@ pub struct Front {
     program: Operation,
     options: Options,
     facts: Mutex<Facts>,
+    begun: Instant,
 }
 
 impl Front {
@@ -113,6 +114,7 @@ pub fn parse<P: clap::Parser>(program: Operation) -> Result<P, ExitCode> {
         program,
         options,
         facts: Mutex::default(),
+        begun: Instant::now(),
     };
     Err(front.end("", Err(usage.into())))
 }
@@ -149,6 +151,7 @@ pub fn run(
         program,
         options,
         facts: Mutex::default(),
+        begun: Instant::now(),
     };
     let result = panic::catch(program.program(), || body(&front));
     front.end(command, result)
@@ -165,12 +168,23 @@ impl Front {
         if summary.error_id.is_some() && !told {
             self.complain(&summary);
         }
+        self.tell(&summary);
         // Everything is done; a test may end us before that is told.
         let _ = failpoint::reach("end", command);
         let path = self.options.termination_message.as_deref();
         let exit = summary.exit;
         termination::write(path, &summary.fitted().line(None));
         exit.into()
+    }
+
+    /// Metrics, where the configuration has a place for them. That they cannot be told changes nothing of the run.
+    fn tell(&self, summary: &Summary) {
+        if !metrics::are_of(summary) {
+            return;
+        }
+        if let Ok(Some(config)) = self.config_if_any() {
+            metrics::tell(&config, summary, self.begun.elapsed());
+        }
     }
 
     fn summarise(

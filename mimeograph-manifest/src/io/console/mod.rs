@@ -7,6 +7,7 @@
 
 mod front;
 mod log;
+mod metrics;
 mod options;
 mod outlet;
 mod panic;
@@ -20,4 +21,4 @@ pub use self::log::LogFormat;
 pub use self::options::{Options, Output};
 pub use self::progress::Progress;
 pub use self::report::{Report, ReportError};
-pub use self::summary::{Facts, OcMirrorRun};
+pub use self::summary::{Facts, NewestBundle, OcMirrorRun};

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::outlet::one_line;
 use crate::failure::{ErrorId, Failure, chain};
+use crate::manifest::Manifest;
 use crate::name::StreamId;
+use crate::time::Timestamp;
 
 /// What Kubernetes keeps of a termination message, the newline included.
 pub(super) const LONGEST: usize = 4096;
@@ -21,6 +23,15 @@ pub struct Facts {
     /// The bundle that the run was about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
+    /// The newest bundle that was published, or accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newest: Option<NewestBundle>,
+    /// Populator: the highest applied bundle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied: Option<u64>,
+    /// Populator: bundles with content that are in the store and not applied, nor made unnecessary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind: Option<u64>,
     /// The keys that signed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub key_ids: Vec<String>,
@@ -33,9 +44,37 @@ pub struct Facts {
     /// Chunks that were moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunks: Option<u64>,
+    /// Of these, chunks that were sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunks_sent: Option<u64>,
+    /// Until when trusted keys count, by their ids; for metrics alone.
+    #[serde(skip)]
+    pub key_ends: BTreeMap<String, Timestamp>,
     /// Seconds by stage.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub durations: BTreeMap<&'static str, f64>,
+}
+
+/// How fresh the stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewestBundle {
+    /// Its number.
+    pub sequence: u64,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it expires.
+    pub expires: Timestamp,
+}
+
+impl From<&Manifest> for NewestBundle {
+    fn from(manifest: &Manifest) -> Self {
+        Self {
+            sequence: manifest.sequence.number(),
+            created: manifest.created,
+            expires: manifest.expires,
+        }
+    }
 }
 
 /// Which `oc-mirror` ran, and how it ended.
