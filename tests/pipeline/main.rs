@@ -13,6 +13,7 @@ mod full;
 mod input;
 mod lab;
 mod media;
+mod metrics;
 mod papers;
 mod parts;
 mod random_user;

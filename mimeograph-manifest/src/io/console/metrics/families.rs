@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::text;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -149,13 +148,14 @@ impl Told<'_> {
                 .into_iter()
                 .map(|(id, ends)| (label("key_id", &id), seconds(ends))),
         );
-        let failures = Family::<Labels, Counter>::default();
-        for (id, count) in known.failures {
-            let labels = label("error_id", &id);
-            failures.get_or_create(&labels).inc_by(count);
-        }
-        self.0
-            .register("failures", "Runs that failed, by error id", failures);
+        self.by(
+            "failed_runs",
+            "Runs that failed so far, by error id",
+            known
+                .failures
+                .into_iter()
+                .map(|(id, count)| (label("error_id", &id), number(count))),
+        );
     }
 
     fn one(&mut self, name: &str, help: &str, value: Option<f64>) {

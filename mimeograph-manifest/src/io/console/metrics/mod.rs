@@ -1,6 +1,6 @@
 //! The figures of each run, for Prometheus: to a folder that node_exporter reads, to a Pushgateway, or both.
 //!
-//! A run is short, and what is asked about it later is how things stood after it: so all but one are gauges. What a failed
+//! A run is short, and what is asked about it later is how things stood after it: so all are gauges. What a failed
 //! run does not know is told as the last run knew it (`metrics.json` in `metadataDir`).
 
 mod families;
