@@ -187,7 +187,7 @@ fn apart(pod: &Value, must: &mut dyn FnMut(bool, &str)) {
     };
     for kind in ["initContainers", "containers"] {
         for container in list(at(pod, kind)) {
-            match text(at(container, "name")) {
+            match text(at(container, "args.0")) {
                 "mirror" => must(
                     !has(container, "signing-key"),
                     "`mirror` has the signing key",

@@ -44,7 +44,8 @@ impl Credentials {
             merge(&mut merged, file);
             sources.push(path);
         } else {
-            for path in places(around) {
+            let mounted = mounted_for_root(Path::new(MOUNTED), around.uid());
+            for path in places(around).into_iter().chain(mounted) {
                 if let Some(file) = read(&path, around.uid())? {
                     merge(&mut merged, file);
                     sources.push(path);
@@ -93,6 +94,14 @@ fn places(around: &Surroundings) -> Vec<PathBuf> {
         places.push(home.as_ref().map(|home| home.join(name)));
     }
     places.into_iter().flatten().collect()
+}
+
+/// Where the `podman run` of the script that Mimeograph was mounts them. Our images run as another user, and can see it.
+const MOUNTED: &str = "/root/.docker/config.json";
+
+/// That file, where it is there as far as we may look; on other hosts nobody else looks into root's home.
+fn mounted_for_root(file: &Path, uid: u32) -> Option<PathBuf> {
+    (uid != 0 && file.symlink_metadata().is_ok()).then(|| file.to_owned())
 }
 
 /// A file's object; `None` where there is no such file.
@@ -280,6 +289,16 @@ mod tests {
         assert_eq!(json(&none), json!({"auths": {}}));
         let error = Credentials::find(Some(Path::new("/nowhere/auth.json")), &around).unwrap_err();
         assert_eq!(error.id(), ErrorId::InputMissing);
+    }
+
+    #[test]
+    fn what_is_mounted_for_root_is_found_by_another_user() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.json");
+        assert_eq!(mounted_for_root(&file, 65_532), None);
+        fs::write(&file, "{}").unwrap();
+        assert_eq!(mounted_for_root(&file, 65_532), Some(file.clone()));
+        assert_eq!(mounted_for_root(&file, 0), None);
     }
 
     #[test]
