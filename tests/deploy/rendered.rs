@@ -177,11 +177,12 @@ fn every_component_is_built_valid_and_within_the_rules() {
                 Side::Connected => "mimeograph-connected",
                 Side::Disconnected => "mimeograph-disconnected",
             };
-            let listed: String = components
+            let listed: Vec<_> = components
                 .iter()
                 .chain([&name.as_str()])
                 .map(|one| format!("- ../../components/{one}\n"))
                 .collect();
+            let listed = listed.concat();
             // Of these an overlay has its own.
             let own = ["s3", "proxy"].map(|one| {
                 format!("- name: mimeograph-{one}\n  literals: [AWS_REGION=us-east-1]\n")

@@ -64,7 +64,7 @@ fn add(image: &mut Image, host: &str, repository: &str, reference: &str) {
 }
 
 /// Pushes an image.
-#[cfg(feature = "real-servers")]
+#[cfg(any(feature = "real-servers", feature = "real-images"))]
 pub(crate) fn push(host: &str, repository: &str, image: &Image) {
     for (digest, bytes) in &image.blobs {
         let url = format!("http://{host}/v2/{repository}/blobs/uploads/");

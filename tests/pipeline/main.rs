@@ -10,6 +10,8 @@ mod client;
 mod commands;
 mod face;
 mod full;
+#[cfg(feature = "real-images")]
+mod images;
 mod input;
 mod lab;
 mod media;
