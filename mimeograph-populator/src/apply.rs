@@ -26,6 +26,7 @@ use crate::ledger::{Fate, Ledger};
 use crate::load::{Loaded, Loader};
 use crate::merge::merge;
 use crate::placed;
+use crate::resources::ResourceChange;
 use crate::told;
 use crate::verified::{Previewed, Purpose, VerifiedBundle, staged};
 
@@ -69,6 +70,8 @@ pub struct Applied {
     pub resources: Option<PathBuf>,
     /// What of them is kept apart, because it would mislead a cluster.
     pub kept_apart: Vec<String>,
+    /// What they change against those of the bundle that was applied before.
+    pub resource_changes: Vec<ResourceChange>,
 }
 
 /// A course that went no further, and the bundle that it was about.
@@ -329,8 +332,9 @@ impl Applied {
             confirmed: loaded.confirmed.len(),
             rebuilt: loaded.rebuilt,
             incomplete: manifest.incomplete.len(),
-            resources: loaded.resources.clone(),
-            kept_apart: loaded.kept_apart.clone(),
+            resources: loaded.resources.folder.clone(),
+            kept_apart: loaded.resources.kept_apart.clone(),
+            resource_changes: loaded.resources.changes.clone(),
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::origin::Start;
 use crate::plan;
 use crate::populate::{Populated, Request, populate};
 use crate::prune::{self, Act, Unlisted};
+use crate::resources::ResourceChange;
 use crate::retired;
 use crate::standing::Judge;
 use crate::trim;
@@ -590,7 +591,13 @@ fn report(populated: &Populated, config: &Config) -> Result<Report, Failure> {
         let resources = bundle
             .resources
             .as_ref()
-            .map(|folder| format!("; cluster resources in {}", folder.display()))
+            .map(|folder| {
+                format!(
+                    "; cluster resources in {}{}",
+                    folder.display(),
+                    among_resources(&bundle.resource_changes)
+                )
+            })
             .unwrap_or_default();
         lines.push(format!(
             "applied bundle {} ({}{partial}{}) to {}: {}; {} destinations answer with the signed digest{rebuilt}{resources}",
@@ -634,6 +641,18 @@ fn report(populated: &Populated, config: &Config) -> Result<Report, Failure> {
         }
     };
     Ok(Report::new(outcome, lines.join("\n")).with(populated)?)
+}
+
+/// What cluster resources change, in a few words.
+fn among_resources(changes: &[ResourceChange]) -> String {
+    let rolls = changes.iter().filter(|one| one.rolls_nodes).count();
+    match (changes.len(), rolls) {
+        (0, _) => ", as they were".to_owned(),
+        (all, 0) => format!(" ({all} are not as they were)"),
+        (all, rolls) => format!(
+            " ({all} are not as they were; applying {rolls} of them DRAINS AND REBOOTS the nodes of every MachineConfigPool: see CHANGES.txt there)"
+        ),
+    }
 }
 
 /// Numbers after a word; nothing where there are none.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
@@ -59,10 +59,8 @@ pub struct Loaded {
     pub confirmed: Vec<Wanted>,
     /// v1: destinations that are there, whose digest v1 makes anew.
     pub rebuilt: usize,
-    /// Where the generated cluster resources were put.
-    pub resources: Option<PathBuf>,
-    /// What of them is kept apart, and why.
-    pub kept_apart: Vec<String>,
+    /// The generated cluster resources.
+    pub resources: resources::Published,
     /// `oc-mirror`'s exit status.
     pub status: i32,
 }
@@ -148,12 +146,11 @@ impl Loader<'_> {
             Generation::V1 => self.confirm_v1(bundle)?,
         };
         let wish = &bundle.inventory().wish;
-        let (resources, kept_apart) = resources::publish(&aside, &resources_to, wish)?;
+        let resources = resources::publish(&aside, &resources_to, wish, bundle.manifest())?;
         Ok(Loaded {
             confirmed,
             rebuilt,
             resources,
-            kept_apart,
             status,
         })
     }

@@ -3,6 +3,7 @@
 mod check;
 mod published;
 mod receipts;
+mod resources;
 mod retired;
 mod runs;
 mod trust;

@@ -1,5 +1,8 @@
 //! Generated cluster resources -> those that a cluster may be given, and those that would mislead it, apart.
 
+mod change;
+mod object;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,38 +11,66 @@ use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::imageset::resource_name;
 use mimeograph_manifest::io::disk::{self, Action, DiskError};
 use mimeograph_manifest::limits;
+use mimeograph_manifest::manifest::Manifest;
 use mimeograph_manifest::wish::Wish;
-use serde::Deserialize as _;
 use serde_yaml::Value;
 
+pub use self::change::ResourceChange;
 use crate::deliver;
 
 /// Where what no cluster should be given is kept, below the resources.
 const APART: &str = "apart";
 
-/// Puts the resources of a confirmed load in place of what lay there, and says what is kept apart.
+/// The cluster resources of a load.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// Where they are.
+    pub folder: Option<PathBuf>,
+    /// What of them is kept apart, because it would mislead a cluster.
+    pub kept_apart: Vec<String>,
+    /// What they change.
+    pub changes: Vec<ResourceChange>,
+}
+
+/// Puts the resources of a confirmed load in place of what lay there, under names that are this stream's alone, and says what
+/// is kept apart and what they change.
 pub fn publish(
     generated: &Path,
     to: &Path,
     wish: &Wish,
-) -> Result<(Option<PathBuf>, Vec<String>), Failure> {
+    manifest: &Manifest,
+) -> Result<Published, Failure> {
     let Some(to) = deliver::keep_resources(generated, to)? else {
-        return Ok((None, Vec::new()));
+        return Ok(Published::default());
     };
+    let kept_apart = keep_apart(&to, wish)?;
+    object::make_unique(&to, manifest)?;
+    let changes = change::note(&to)?;
+    for one in changes.iter().filter(|one| one.rolls_nodes) {
+        tracing::warn!("cluster resources: {one}");
+    }
+    Ok(Published {
+        folder: Some(to),
+        kept_apart,
+        changes,
+    })
+}
+
+fn keep_apart(to: &Path, wish: &Wish) -> Result<Vec<String>, Failure> {
     let mut reports = Vec::new();
-    let entries = fs::read_dir(&to).map_err(|source| DiskError::new(Action::Read, &to, source))?;
+    let entries = fs::read_dir(to).map_err(|source| DiskError::new(Action::Read, to, source))?;
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     files.sort();
     for file in files
         .iter()
         .filter(|file| file.extension().is_some_and(|end| end == "yaml"))
     {
-        let bytes = disk::read_bounded(file, limits::IMAGESET_SIZE)?;
+        let bytes = disk::read_bounded(file, limits::RESOURCE_SIZE)?;
         let Some(judged) = judge(&bytes, wish) else {
             continue;
         };
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        set_apart(&to, &name, &bytes)?;
+        set_apart(to, &name, &bytes)?;
         match judged.rest {
             Some(rest) => disk::write_durably(file, rest.as_bytes(), 0o644)?,
             None => remove(file)?,
@@ -56,9 +87,9 @@ pub fn publish(
                 continue;
             }
             set_apart(
-                &to,
+                to,
                 &name,
-                &disk::read_bounded(&file, limits::IMAGESET_SIZE)?,
+                &disk::read_bounded(&file, limits::RESOURCE_SIZE)?,
             )?;
             remove(&file)?;
             reports.push(format!(
@@ -71,7 +102,7 @@ pub fn publish(
     for report in &reports {
         tracing::warn!("cluster resources: {report}");
     }
-    Ok((Some(to), reports))
+    Ok(reports)
 }
 
 /// What is wrong with a file, and what is left of it.
@@ -81,12 +112,8 @@ struct Judged {
 }
 
 fn judge(bytes: &[u8], wish: &Wish) -> Option<Judged> {
-    let documents = serde_yaml::Deserializer::from_slice(bytes);
     // One that is not YAML is `oc-mirror`'s own, and no worse for us.
-    let mut documents: Vec<Value> = documents
-        .map(Value::deserialize)
-        .collect::<Result<_, _>>()
-        .ok()?;
+    let mut documents = object::documents(bytes)?;
     let (mut why, before) = (Vec::new(), documents.len());
     documents.retain(|document| {
         let misleads = document.get("kind").and_then(Value::as_str) == Some("UpdateService")
@@ -109,13 +136,9 @@ fn judge(bytes: &[u8], wish: &Wish) -> Option<Judged> {
         return None;
     }
     documents.retain(|document| mirrors(document).is_none_or(|list| !list.is_empty()));
-    let rest: Vec<_> = documents
-        .iter()
-        .filter_map(|document| serde_yaml::to_string(document).ok())
-        .collect();
     Some(Judged {
         why: why.join("; "),
-        rest: (!rest.is_empty()).then(|| format!("---\n{}", rest.join("---\n"))),
+        rest: (!documents.is_empty()).then(|| object::text(&documents)),
     })
 }
 
@@ -228,8 +251,10 @@ mod tests {
         ] {
             fs::write(generated.join(name), format!("kind: {name}\n")).unwrap();
         }
-        let (published, reports) = publish(&generated, &to, &wish).unwrap();
-        assert_eq!((published, reports.len()), (Some(to.clone()), 2));
+        let manifest = crate::open::tests::manifest(2, &[]);
+        let published = publish(&generated, &to, &wish, &manifest).unwrap();
+        let reports = published.kept_apart;
+        assert_eq!((published.folder, reports.len()), (Some(to.clone()), 2));
         assert!(
             reports[0].contains("r.io/a/index:v4.20, r.io/b/index:v4.20"),
             "{reports:?}"

@@ -1,0 +1,72 @@
+//! What a load leaves for the cluster.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::lab::{Lab, done};
+
+/// Kind and name of all objects of a set.
+fn objects(folder: &Path) -> BTreeMap<String, String> {
+    let mut objects = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|end| end != "yaml") {
+            continue;
+        }
+        let text = fs::read_to_string(path).unwrap();
+        for document in text.split("---\n").filter(|one| !one.trim().is_empty()) {
+            let object: serde_yaml::Value = serde_yaml::from_str(document).unwrap();
+            let text = |value: &serde_yaml::Value| value.as_str().unwrap().to_owned();
+            let name = text(&object["metadata"]["name"]);
+            let label = text(&object["metadata"]["labels"]["mimeograph.io/stream"]);
+            assert_eq!(label, "north", "{document}");
+            objects.insert(name, text(&object["kind"]));
+        }
+    }
+    objects
+}
+
+#[test]
+fn resources_are_kept_by_bundle_named_for_the_stream_and_compared() {
+    let lab = Lab::new();
+    let path = lab.path("connected.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{text}stream: {{ name: North }}\n")).unwrap();
+    let resources = lab.path("disconnected/metadata/resources");
+
+    done(&lab.bundler(&["run"]));
+    let ran = lab.populator(&["run", "--output", "json"]);
+    done(&ran);
+    let first = objects(&resources.join("0000000001"));
+    assert!(!first.is_empty(), "{ran}");
+    assert!(
+        first.keys().all(|name| name.ends_with("-north")),
+        "{first:?}"
+    );
+    let changes = &ran.json()["result"]["applied"][0]["resourceChanges"];
+    let changes = changes.as_array().unwrap();
+    assert_eq!(changes.len(), first.len(), "{ran}");
+    assert!(changes.iter().all(|one| one["change"] == "new"), "{ran}");
+
+    lab.source
+        .put_image("other/4", "v1", &[crate::lab::layer(4)]);
+    lab.ask_for(&["apps/1:v1", "apps/2:v1", "other/4:v1"])
+        .unwrap();
+    done(&lab.bundler(&["run"]));
+    let ran = lab.populator(&["run"]);
+    done(&ran);
+    assert!(ran.stdout.contains("DRAINS AND REBOOTS"), "{ran}");
+    let told = fs::read_to_string(resources.join("0000000002/CHANGES.txt")).unwrap();
+    assert!(told.contains("ImageTagMirrorSet"), "{told}");
+    // The set of the bundle before is still there, as it was.
+    assert_eq!(objects(&resources.join("0000000001")), first);
+
+    done(&lab.bundler(&["run", "--full"]));
+    let ran = lab.populator(&["run", "--output", "json"]);
+    done(&ran);
+    let applied = &ran.json()["result"]["applied"][0];
+    assert_eq!(applied["resourceChanges"], json!([]), "{ran}");
+}
