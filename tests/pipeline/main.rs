@@ -19,6 +19,7 @@ mod metrics;
 mod papers;
 mod parts;
 mod random_user;
+mod rights;
 mod round_trip;
 mod tamper;
 mod travelling;
