@@ -92,3 +92,25 @@ fn what_only_looks_changes_nothing_anywhere() {
         );
     }
 }
+
+#[test]
+fn a_json_log_ends_with_the_figures_of_the_run() {
+    let lab = Lab::new();
+    let ran = lab.bundler(&["run", "--log-format", "json"]);
+    done(&ran);
+    let last: serde_json::Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
+    let told = last.get("fields").unwrap_or(&last);
+    assert_eq!(told["command"], "run", "{ran}");
+    for (field, value) in [
+        ("outcome", json!("published")),
+        ("newest", json!(1)),
+        ("exit", json!(0)),
+    ] {
+        assert_eq!(told[field], value, "{field}: {ran}");
+    }
+    assert!(told["chunksSent"].as_u64() > Some(0), "{ran}");
+    assert!(
+        told["durations"].as_str().unwrap().contains("mirror"),
+        "{ran}"
+    );
+}

@@ -163,6 +163,7 @@ impl Front {
         if let Some(failure) = self.print(&summary, report.as_ref()) {
             summary = self.summarise(command, Err(failure)).0;
         }
+        self.log_end(&summary);
         // Before there is a command, clap has printed what it has to say, with more than fits into a line.
         let told = command.is_empty() && self.options.log_format == LogFormat::Text;
         if summary.error_id.is_some() && !told {
@@ -175,6 +176,35 @@ impl Front {
         let exit = summary.exit;
         termination::write(path, &summary.fitted().line(None));
         exit.into()
+    }
+
+    /// For whoever collects JSON logs: the figures of a run in one line of them.
+    fn log_end(&self, summary: &Summary) {
+        if self.options.log_format != LogFormat::Json || !metrics::are_of(summary) {
+            return;
+        }
+        let facts = &summary.facts;
+        let newest = facts.newest;
+        tracing::info!(
+            target: "mimeograph",
+            command = summary.command,
+            outcome = summary.outcome,
+            exit = summary.exit,
+            errorId = summary.error_id.map(|id| id.as_str()),
+            stream = facts.stream.as_ref().map(tracing::field::display),
+            sequence = facts.sequence,
+            newest = newest.map(|newest| newest.sequence),
+            created = newest.map(|newest| tracing::field::display(newest.created)),
+            expires = newest.map(|newest| tracing::field::display(newest.expires)),
+            applied = facts.applied,
+            behind = facts.behind,
+            bytes = facts.bytes,
+            chunks = facts.chunks,
+            chunksSent = facts.chunks_sent,
+            durations = serde_json::to_string(&facts.durations).ok(),
+            seconds = self.begun.elapsed().as_secs_f64(),
+            "end"
+        );
     }
 
     /// Metrics, where the configuration has a place for them. That they cannot be told changes nothing of the run.
