@@ -190,7 +190,7 @@ impl Front {
             command = summary.command,
             outcome = summary.outcome,
             exit = summary.exit,
-            errorId = summary.error_id.map(|id| id.as_str()),
+            errorId = summary.error_id.map(ErrorId::as_str),
             stream = facts.stream.as_ref().map(tracing::field::display),
             sequence = facts.sequence,
             newest = newest.map(|newest| newest.sequence),
