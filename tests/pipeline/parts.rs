@@ -73,6 +73,9 @@ fn mirror_needs_no_signing_key_and_writes_nothing_to_the_store() {
 fn publish_needs_neither_image_set_nor_oc_mirror() {
     let lab = Lab::new();
     done(&lab.bundler(&["mirror"]));
+    // Nor credentials of registries.
+    let named = "  ocMirror:\n    authFile: /nowhere/auth.json\n";
+    configure(&lab, "connected", "  ocMirror:\n", named);
     for gone in ["imageset.yaml", "bin/oc-mirror"] {
         fs::rename(lab.path(gone), lab.path(&format!("{gone}.away"))).unwrap();
     }
@@ -131,6 +134,8 @@ fn fetch_needs_no_registry_and_load_no_store() {
     let target = format!("{}/mirror", lab.target_host);
     let nowhere = "127.0.0.1:9/mirror";
     configure(&lab, "disconnected", &target, nowhere);
+    let named = "  ocMirror:\n    authFile: /nowhere/auth.json\n";
+    configure(&lab, "disconnected", "  ocMirror:\n", named);
     let ran = lab.populator(&["fetch", "--output", "json"]);
     done(&ran);
     assert_eq!(ran.json()["outcome"], "fetched", "{ran}");
@@ -138,6 +143,7 @@ fn fetch_needs_no_registry_and_load_no_store() {
     assert!(lab.loaded().is_empty());
 
     configure(&lab, "disconnected", nowhere, &target);
+    configure(&lab, "disconnected", named, "  ocMirror:\n");
     fs::rename(lab.path("store"), lab.path("store.away")).unwrap();
     let ran = lab.populator(&["load", "--output", "json"]);
     done(&ran);
