@@ -26,6 +26,7 @@ use crate::ledger::{Accepted, Ledger, SetBack};
 use crate::open::{Gate, Opened};
 use crate::origin::{Ask, Ground, Start};
 use crate::receipt::Receipts;
+use crate::resources;
 use crate::told;
 use crate::verified;
 
@@ -148,6 +149,7 @@ impl<'a> Run<'a> {
         populated.skipped.extend(ledger.pass_over(&found));
         ledger.write(&self.metadata)?;
         told::tell(self.request.config, &self.metadata, &found, &mut ledger)?;
+        resources::hand_on(self.request.config, &ledger)?;
         self.tidy(&found, &ledger)?;
         if let Some(receipts) = &self.receipts {
             populated.receipt = receipts.write(&self.metadata, &ledger)?;

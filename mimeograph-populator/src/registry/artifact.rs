@@ -119,7 +119,26 @@ impl Registry {
         files: &[Named<'_>],
     ) -> Result<(), RegistryError> {
         let layers = files.iter().map(|(name, bytes)| tar_of(name, bytes));
-        let layers: Vec<_> = layers.map(|tar| ImageLayer::oci_v1(tar, None)).collect();
+        self.push_layers(repository, tag, layers)
+    }
+
+    /// Puts one tar under a tag, in place of what is there.
+    pub fn push_layer(
+        &self,
+        repository: &str,
+        tag: &str,
+        tar: Vec<u8>,
+    ) -> Result<(), RegistryError> {
+        self.push_layers(repository, tag, [tar].into_iter())
+    }
+
+    fn push_layers(
+        &self,
+        repository: &str,
+        tag: &str,
+        tars: impl Iterator<Item = Vec<u8>>,
+    ) -> Result<(), RegistryError> {
+        let layers: Vec<_> = tars.map(|tar| ImageLayer::oci_v1(tar, None)).collect();
         let config = image_config(&layers);
         let mut manifest = OciImageManifest::build(&layers, &config, None);
         manifest.media_type = Some(OCI_IMAGE_MEDIA_TYPE.to_owned());
@@ -260,12 +279,20 @@ fn image_config(layers: &[ImageLayer]) -> Config {
 }
 
 fn tar_of(name: &str, bytes: &[u8]) -> Vec<u8> {
-    let mut header = tar::Header::new_ustar();
-    header.set_size(bytes.len() as u64);
-    header.set_mode(0o644);
-    let mut builder = tar::Builder::new(Vec::with_capacity(bytes.len() + 4096));
-    // Writing to memory fails for a name alone that is too long, and these are not.
-    let _ = builder.append_data(&mut header, name, bytes);
+    tar_of_all(&[(name, bytes)])
+}
+
+/// A tar of files: of the same files it is always the same.
+pub(crate) fn tar_of_all(files: &[(impl AsRef<str>, impl AsRef<[u8]>)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let bytes = bytes.as_ref();
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        // Writing to memory fails for a name alone that is too long, and these are not.
+        let _ = builder.append_data(&mut header, name.as_ref(), bytes);
+    }
     builder.into_inner().unwrap_or_default()
 }
 

@@ -1,6 +1,7 @@
 //! Generated cluster resources -> those that a cluster may be given, and those that would mislead it, apart.
 
 mod change;
+mod image;
 mod object;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use mimeograph_manifest::wish::Wish;
 use serde_yaml::Value;
 
 pub use self::change::ResourceChange;
+pub(crate) use self::image::hand_on;
 use crate::deliver;
 
 /// Where what no cluster should be given is kept, below the resources.

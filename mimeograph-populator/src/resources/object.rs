@@ -82,19 +82,19 @@ pub(super) fn make_unique(folder: &Path, manifest: &Manifest) -> Result<(), Fail
 
 /// The stream's name as a part of Kubernetes names: what people call it, else the beginning of its id.
 fn label_of(manifest: &Manifest) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    let name: String = manifest
-        .name
-        .to_ascii_lowercase()
-        .chars()
-        .map(plain)
-        .collect();
-    let name = name.trim_matches('-');
+    let name = part_of_a_name(&manifest.name);
     if name.is_empty() {
         manifest.stream.to_string().chars().take(8).collect()
     } else {
-        name.to_owned()
+        name
     }
+}
+
+/// In lower case, with `-` for all but letters and digits.
+pub(super) fn part_of_a_name(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let name: String = text.to_ascii_lowercase().chars().map(plain).collect();
+    name.trim_matches('-').to_owned()
 }
 
 fn rename(document: &mut Value, stream: &str) -> bool {

@@ -64,6 +64,24 @@ fn resources_are_kept_by_bundle_named_for_the_stream_and_compared() {
     // The set of the bundle before is still there, as it was.
     assert_eq!(objects(&resources.join("0000000001")), first);
 
+    // As an image in the target, by choice: also what was loaded before that was chosen.
+    let image = lab.target.digest_of("mirror/cluster", "store");
+    assert_eq!(image, None);
+    crate::trouble::configure(
+        &lab,
+        "disconnected",
+        "artefacts:\n",
+        "artefacts:\n  resourcesImage: cluster\n",
+    );
+    done(&lab.populator(&["run"]));
+    let image = lab.target.digest_of("mirror/cluster", "store");
+    assert!(image.is_some());
+    assert_eq!(lab.target.digest_of("mirror/cluster", "store-2"), image);
+    let manifest = lab.target.manifest("mirror/cluster", "store").unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let layers = manifest["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), 1, "{manifest}");
+
     done(&lab.bundler(&["run", "--full"]));
     let ran = lab.populator(&["run", "--output", "json"]);
     done(&ran);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::scalar::{
-    AbsolutePath, Bandwidth, ChunkSize, EnclaveName, Parallel, Period, RegistryUri, StreamName,
+    AbsolutePath, Bandwidth, ChunkSize, EnclaveName, Parallel, Period, RegistryUri, RepositoryName,
+    StreamName,
 };
 use super::source::Source;
 use crate::io::location::StoreLocation;
@@ -149,6 +150,8 @@ pub struct Artefacts {
     pub extra_dir: AbsolutePath,
     /// `resourcesDir`: where cluster resources are put (default: `resources` below `metadataDir`).
     pub resources_dir: AbsolutePath,
+    /// `resourcesImage`: the repository below the target's namespace that they are pushed to, too.
+    pub resources_image: Option<RepositoryName>,
 }
 
 /// How a bundle is made.

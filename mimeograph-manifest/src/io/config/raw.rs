@@ -135,6 +135,7 @@ part! {
         extra_files: Vec<Scalar>,
         extra_dir: Scalar,
         resources_dir: Scalar,
+        resources_image: Scalar,
     }
 }
 part! {

@@ -279,6 +279,7 @@ impl Check<'_> {
             resources_dir: self
                 .path("artefacts.resourcesDir", raw.resources_dir)?
                 .unwrap_or_else(|| metadata_dir.below("resources")),
+            resources_image: self.one("artefacts.resourcesImage", raw.resources_image)?,
             bundle_dir,
             metadata_dir,
         })

@@ -15,7 +15,7 @@ pub use self::parallel::Parallel;
 pub use self::path::AbsolutePath;
 pub(super) use self::path::program;
 pub use self::period::Period;
-pub use self::registry::RegistryUri;
+pub use self::registry::{RegistryUri, RepositoryName};
 pub(super) use self::s3::{BucketName, Endpoint, Prefix, Region};
 pub use self::size::{Bandwidth, ChunkSize};
 

@@ -67,6 +67,26 @@ impl FromStr for RegistryUri {
     }
 }
 
+/// A repository below the target's namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryName(String);
+
+impl RepositoryName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RepositoryName {
+    type Err = Mistake;
+
+    fn from_str(text: &str) -> Result<Self, Mistake> {
+        check_namespace(text)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
 /// Before an `@` may stand a password, so such a value is not printed.
 fn secret() -> Mistake {
     Mistake::new(

@@ -114,6 +114,8 @@ fn every_field_is_read() {
             }),
         },
     };
+    let image = config.artefacts.resources_image.as_ref().unwrap();
+    assert_eq!(image.as_str(), "cluster/resources");
     assert_eq!(config.metrics.textfile, Some(at("/etc/m/metrics")));
     assert_eq!(
         config.metrics.pushgateway.as_deref(),
