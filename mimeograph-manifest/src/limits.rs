@@ -72,6 +72,3 @@ pub const CONFIG_SIZE: u64 = 1 << 20;
 pub const KEY_SIZE: u64 = 16 << 10;
 /// Largest `keys.yaml`, in bytes.
 pub const KEYS_FILE_SIZE: u64 = 1 << 20;
-
-/// A file of generated cluster resources, in bytes: Kubernetes takes objects of 1.5 MiB, and a file may hold many.
-pub const RESOURCE_SIZE: u64 = 64 << 20;

@@ -7,10 +7,9 @@ use std::path::Path;
 use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::io::config::Config;
 use mimeograph_manifest::io::disk::{self, Action, DiskError};
-use mimeograph_manifest::limits;
 use mimeograph_manifest::name::Sequence;
 
-use super::object;
+use super::{FILE_SIZE, object};
 use crate::ledger::Ledger;
 use crate::registry::Registry;
 use crate::registry::artifact::tar_of_all;
@@ -60,10 +59,7 @@ fn files(resources: &Path, sequence: Sequence) -> Result<Option<Files>, Failure>
         let is_object = path.extension().is_some_and(|end| end == "yaml");
         let name = path.file_name().and_then(|name| name.to_str());
         if let Some(name) = name.filter(|_| is_object) {
-            files.push((
-                name.to_owned(),
-                disk::read_bounded(&path, limits::RESOURCE_SIZE)?,
-            ));
+            files.push((name.to_owned(), disk::read_bounded(&path, FILE_SIZE)?));
         }
     }
     files.sort();

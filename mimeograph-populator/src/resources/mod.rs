@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::imageset::resource_name;
 use mimeograph_manifest::io::disk::{self, Action, DiskError};
-use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::Manifest;
 use mimeograph_manifest::wish::Wish;
 use serde_yaml::Value;
@@ -20,6 +19,8 @@ pub use self::change::ResourceChange;
 pub(crate) use self::image::hand_on;
 use crate::deliver;
 
+/// A file of them, in bytes: Kubernetes takes objects of 1.5 MiB, and a file may hold many.
+const FILE_SIZE: u64 = 64 << 20;
 /// Where what no cluster should be given is kept, below the resources.
 const APART: &str = "apart";
 
@@ -67,7 +68,7 @@ fn keep_apart(to: &Path, wish: &Wish) -> Result<Vec<String>, Failure> {
         .iter()
         .filter(|file| file.extension().is_some_and(|end| end == "yaml"))
     {
-        let bytes = disk::read_bounded(file, limits::RESOURCE_SIZE)?;
+        let bytes = disk::read_bounded(file, FILE_SIZE)?;
         let Some(judged) = judge(&bytes, wish) else {
             continue;
         };
@@ -88,11 +89,7 @@ fn keep_apart(to: &Path, wish: &Wish) -> Result<Vec<String>, Failure> {
             if !file.exists() {
                 continue;
             }
-            set_apart(
-                to,
-                &name,
-                &disk::read_bounded(&file, limits::RESOURCE_SIZE)?,
-            )?;
+            set_apart(to, &name, &disk::read_bounded(&file, FILE_SIZE)?)?;
             remove(&file)?;
             reports.push(format!(
                 "`{name}` is of only one of {}: give them different `targetTag`s or `targetCatalog`s (it is kept as \

@@ -9,10 +9,11 @@ use std::path::Path;
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::failure::Failure;
 use mimeograph_manifest::io::disk::{self, Action, DiskError};
-use mimeograph_manifest::limits;
 use mimeograph_manifest::manifest::Manifest;
 use serde::Deserialize as _;
 use serde_yaml::Value;
+
+use super::FILE_SIZE;
 
 /// What Kubernetes allows as a label, and so as the name of what makes Pods.
 const LONGEST: usize = 63;
@@ -30,7 +31,7 @@ pub(super) fn read(folder: &Path) -> Result<Vec<(String, Vec<Value>)>, Failure> 
             .is_some_and(|end| end == "yaml" || end == "json");
         let name = path.file_name().and_then(|name| name.to_str());
         if let Some(name) = name.filter(|_| is_one) {
-            let bytes = disk::read_bounded(&path, limits::RESOURCE_SIZE)?;
+            let bytes = disk::read_bounded(&path, FILE_SIZE)?;
             files.push((name.to_owned(), documents(&bytes).unwrap_or_default()));
         }
     }
