@@ -125,7 +125,7 @@ impl Copies {
         Ok(match &config.state.copy {
             StateCopy::Registry => Some(Self::Registry {
                 registry: Arc::new(Registry::of(config)?),
-                repository: repository_in(config.target()?.namespace()),
+                repository: repository_in(config.target()?.namespace(), REPOSITORY),
             }),
             StateCopy::Folder(folder) => Some(Self::Folder(folder.to_path_buf())),
             StateCopy::None => None,
@@ -137,7 +137,7 @@ impl Copies {
         match self {
             Self::Registry { registry, .. } => Some(Self::Registry {
                 registry: Arc::clone(registry),
-                repository: repository_in(namespace),
+                repository: repository_in(namespace, REPOSITORY),
             }),
             Self::Folder(_) => None,
         }
@@ -260,11 +260,11 @@ impl Copies {
     }
 }
 
-/// The repository of the copies in a namespace of the registry.
-pub fn repository_in(namespace: &str) -> String {
+/// A repository of ours in a namespace of the registry.
+pub fn repository_in(namespace: &str, name: &str) -> String {
     match namespace {
-        "" => REPOSITORY.to_owned(),
-        namespace => format!("{namespace}/{REPOSITORY}"),
+        "" => name.to_owned(),
+        namespace => format!("{namespace}/{name}"),
     }
 }
 

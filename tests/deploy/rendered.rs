@@ -4,9 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use serde_yaml::Value;
-
 use mimeograph_tests::gap::copy_folder;
+use serde_yaml::Value;
 
 use crate::policy::refuse;
 use crate::tree::{SIDES, Side, at, documents, text};
@@ -15,6 +14,9 @@ use crate::tree::{SIDES, Side, at, documents, text};
 const VERSIONS: [&str; 3] = ["1.27", "1.31", "1.37"];
 /// Kinds of others, with schemas of what we use of them beside this file.
 const KINDS: [&str; 3] = ["ObjectBucketClaim", "Bucket", "PrometheusRule"];
+
+/// Where a CronJob has its Pod.
+const POD: &str = "spec.jobTemplate.spec.template.spec";
 
 fn tool(name: &str, arguments: &[&str]) -> Result<String, String> {
     let ran = Command::new(name)
@@ -31,14 +33,30 @@ fn tool(name: &str, arguments: &[&str]) -> Result<String, String> {
     }
 }
 
+/// What `kubectl apply -k` would send.
+fn rendered(overlay: &Path) -> Vec<Value> {
+    let rendered = tool("kubectl", &["kustomize", overlay.to_str().unwrap()]);
+    documents(&rendered.unwrap_or_else(|error| panic!("{}: {error}", overlay.display())))
+}
+
+fn cron_jobs(documents: &[Value]) -> impl Iterator<Item = &Value> {
+    documents
+        .iter()
+        .filter(|one| text(at(one, "kind")) == "CronJob")
+}
+
+/// Whether a CronJob is a stream's own, and not one of maintenance.
+fn is_run(job: &Value) -> bool {
+    let label = at(job, "metadata.labels").get("mimeograph.io/job");
+    label.map(text) == Some("run")
+}
+
 fn overlays() -> Vec<(Side, String, Vec<Value>)> {
     let mut overlays = Vec::new();
     for side in SIDES {
         for entry in fs::read_dir(side.folder().join("overlays")).unwrap() {
             let path = entry.unwrap().path();
-            let rendered = tool("kubectl", &["kustomize", path.to_str().unwrap()]);
-            let rendered = rendered.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            overlays.push((side, path.display().to_string(), documents(&rendered)));
+            overlays.push((side, path.display().to_string(), rendered(&path)));
         }
     }
     assert!(overlays.len() >= 12, "{} overlays", overlays.len());
@@ -98,15 +116,10 @@ fn streams_in_one_namespace_share_nothing_that_they_write_to() {
         if !name.ends_with("streams") {
             continue;
         }
-        let pod = "spec.jobTemplate.spec.template.spec";
-        let jobs: Vec<_> = documents
-            .iter()
-            .filter(|one| text(at(one, "kind")) == "CronJob")
-            .filter(|one| runs(one))
-            .collect();
+        let jobs: Vec<_> = cron_jobs(&documents).filter(|one| is_run(one)).collect();
         assert_eq!(jobs.len(), 2, "{name}");
         let of = |job: &Value, volume: usize, path: &str| {
-            text(at(job, &format!("{pod}.volumes.{volume}.{path}"))).to_owned()
+            text(at(job, &format!("{POD}.volumes.{volume}.{path}"))).to_owned()
         };
         for (volume, path) in [
             (0, "persistentVolumeClaim.claimName"),
@@ -128,17 +141,13 @@ fn streams_in_one_namespace_share_nothing_that_they_write_to() {
 fn two_phases_have_different_secrets() {
     let mut found = 0;
     for (side, name, documents) in overlays() {
-        let pod = "spec.jobTemplate.spec.template.spec";
-        for job in documents
-            .iter()
-            .filter(|one| text(at(one, "kind")) == "CronJob")
-        {
-            let init = text(at(job, &format!("{pod}.initContainers.0.args.0")));
+        for job in cron_jobs(&documents) {
+            let init = text(at(job, &format!("{POD}.initContainers.0.args.0")));
             if init.is_empty() {
                 continue;
             }
             found += 1;
-            let main = text(at(job, &format!("{pod}.containers.0.args.0")));
+            let main = text(at(job, &format!("{POD}.containers.0.args.0")));
             let expected = match side {
                 Side::Connected => ("mirror", "publish"),
                 Side::Disconnected => ("fetch", "load"),
@@ -147,13 +156,6 @@ fn two_phases_have_different_secrets() {
         }
     }
     assert!(found >= 3, "{found}");
-}
-
-/// Whether a CronJob is a stream's own, and not one of maintenance.
-fn runs(job: &Value) -> bool {
-    let labels = at(job, "metadata.labels");
-    let job = labels.get("mimeograph.io/job");
-    job.map(text) == Some("run")
 }
 
 /// Also those that no overlay lists.
@@ -193,9 +195,7 @@ fn every_component_is_built_valid_and_within_the_rules() {
                 own.concat()
             );
             fs::write(overlay.join("kustomization.yaml"), text).unwrap();
-            let rendered = tool("kubectl", &["kustomize", overlay.to_str().unwrap()]);
-            let rendered = rendered.unwrap_or_else(|error| panic!("{side:?} {name}: {error}"));
-            let documents = documents(&rendered);
+            let documents = rendered(&overlay);
             let wrong = [invalid(&documents, folder.path()), refuse(side, &documents)].concat();
             assert!(wrong.is_empty(), "{side:?} {name}: {wrong:#?}");
             count += 1;
@@ -212,8 +212,6 @@ struct Fault {
     /// What the check that refuses it says.
     says: &'static str,
 }
-
-const POD: &str = "spec.jobTemplate.spec.template.spec";
 
 const FAULTS: &[Fault] = &[
     Fault {

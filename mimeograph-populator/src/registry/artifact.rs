@@ -122,23 +122,17 @@ impl Registry {
         self.push_layers(repository, tag, layers)
     }
 
-    /// Puts one tar under a tag, in place of what is there.
-    pub fn push_layer(
+    /// Puts tars under a tag, a layer each, in place of what is there.
+    pub fn push_layers(
         &self,
         repository: &str,
         tag: &str,
-        tar: Vec<u8>,
+        tars: impl IntoIterator<Item = Vec<u8>>,
     ) -> Result<(), RegistryError> {
-        self.push_layers(repository, tag, [tar].into_iter())
-    }
-
-    fn push_layers(
-        &self,
-        repository: &str,
-        tag: &str,
-        tars: impl Iterator<Item = Vec<u8>>,
-    ) -> Result<(), RegistryError> {
-        let layers: Vec<_> = tars.map(|tar| ImageLayer::oci_v1(tar, None)).collect();
+        let layers: Vec<_> = tars
+            .into_iter()
+            .map(|tar| ImageLayer::oci_v1(tar, None))
+            .collect();
         let config = image_config(&layers);
         let mut manifest = OciImageManifest::build(&layers, &config, None);
         manifest.media_type = Some(OCI_IMAGE_MEDIA_TYPE.to_owned());

@@ -10,6 +10,7 @@ use mimeograph_manifest::io::disk::{self, Action, DiskError};
 use mimeograph_manifest::name::Sequence;
 
 use super::{FILE_SIZE, object};
+use crate::copy::repository_in;
 use crate::ledger::Ledger;
 use crate::registry::Registry;
 use crate::registry::artifact::tar_of_all;
@@ -29,16 +30,11 @@ pub(crate) fn hand_on(config: &Config, ledger: &Ledger) -> Result<(), Failure> {
         return Ok(());
     };
     let registry = Registry::of(config)?;
-    let namespace = config.target()?.namespace();
-    let repository = if namespace.is_empty() {
-        name.as_str().to_owned()
-    } else {
-        format!("{namespace}/{}", name.as_str())
-    };
+    let repository = repository_in(config.target()?.namespace(), name.as_str());
     let stream = object::part_of_a_name(&config.stream_label());
     let layer = tar_of_all(&files);
     for tag in [format!("{stream}-{sequence}"), stream] {
-        registry.push_layer(&repository, &tag, layer.clone())?;
+        registry.push_layers(&repository, &tag, [layer.clone()])?;
     }
     Ok(())
 }

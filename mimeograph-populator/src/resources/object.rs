@@ -111,31 +111,24 @@ fn rename(document: &mut Value, stream: &str) -> bool {
         .entry("labels".into())
         .or_insert_with(|| Value::Mapping(serde_yaml::Mapping::default()));
     if let Some(labels) = labels.as_mapping_mut() {
-        labels.insert(LABEL.into(), unique_label(stream).into());
+        labels.insert(LABEL.into(), shortened(stream).into());
     }
     true
 }
 
-fn unique_label(stream: &str) -> String {
-    shortened(stream, LONGEST)
-}
-
 fn unique(name: &str, stream: &str) -> String {
-    shortened(&format!("{name}-{stream}"), LONGEST)
+    shortened(&format!("{name}-{stream}"))
 }
 
 /// As it is, or its beginning and eight digits of its digest.
-fn shortened(name: &str, longest: usize) -> String {
-    if name.len() <= longest {
+fn shortened(name: &str) -> String {
+    if name.len() <= LONGEST {
         return name.to_owned();
     }
     let digest = Digest::of(name.as_bytes()).to_string();
-    let kept = name.floor_char_boundary(longest - 9);
-    format!(
-        "{}-{}",
-        name[..kept].trim_end_matches(['-', '.']),
-        &digest[..8]
-    )
+    let kept = name.floor_char_boundary(LONGEST - 9);
+    let begin = name[..kept].trim_end_matches(['-', '.']);
+    format!("{begin}-{}", &digest[..8])
 }
 
 #[cfg(test)]
