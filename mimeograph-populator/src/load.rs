@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
@@ -23,7 +23,7 @@ use mimeograph_manifest::io::oc_mirror::residue;
 use mimeograph_manifest::io::oc_mirror::summary::LogSummary;
 use mimeograph_manifest::io::process::{self, Limits, Spec};
 use mimeograph_manifest::manifest::Flag;
-use mimeograph_manifest::manifest::{Generation, Missing, Role};
+use mimeograph_manifest::manifest::{Generation, Missing};
 use mimeograph_manifest::release::ReleaseKeys;
 
 use crate::cache::Cache;
@@ -36,6 +36,9 @@ use crate::verified::VerifiedBundle;
 
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(20);
+/// What `oc-mirror` extracts from archives, beside them.
+const WORKING_DIR: &str = "working-dir";
+const CLUSTER_RESOURCES: &str = "working-dir/cluster-resources";
 
 /// What a load needs besides the bundle.
 #[derive(Debug)]
@@ -129,15 +132,13 @@ impl Loader<'_> {
             .resources_dir
             .join(bundle.manifest().sequence.padded());
         let status = attempts::run(settings, self.interrupt, |attempt, timeout| {
-            remove_working(&bundle.archives())?;
+            // What an earlier attempt extracted is made anew by each load.
+            remove(&bundle.archives().join(WORKING_DIR))?;
             residue::purge_uploads(self.cache.root())?;
             let run = self.run(bundle, attempt, timeout, Purpose::Load)?;
             self.judge(bundle, &run)
         })?;
-        let generated = bundle
-            .archives()
-            .join("working-dir")
-            .join("cluster-resources");
+        let generated = bundle.archives().join(CLUSTER_RESOURCES);
         // The dry run writes them again as if everything had been copied, so they are taken away before it.
         let aside = bundle.resources();
         deliver::keep_resources(&generated, &aside)?;
@@ -158,9 +159,7 @@ impl Loader<'_> {
     fn judge(&self, bundle: &VerifiedBundle, run: &Run) -> Result<i32, Attempt> {
         let errors = match (bundle.generation(), &run.summary.begun) {
             // Those of the connected side arrive in the archives; ours have the stamp of our log or later.
-            (Generation::V2, Some(begun)) => {
-                error_files::read(&bundle.archives(), Ours::Since(begun))?
-            }
+            (Generation::V2, Some(begun)) => error_files::read(&run.from, Ours::Since(begun))?,
             _ => Vec::new(),
         };
         let outcome = judge(
@@ -185,19 +184,17 @@ impl Loader<'_> {
 
     /// Asks `oc-mirror` itself where everything goes, and the target whether it is there.
     ///
-    /// The dry run gets an archive without entries: what it needs was extracted by the load, and the real
-    /// archives would be extracted once more.
+    /// The dry run gets an archive without entries, beside what the load extracted: the real archives would be extracted
+    /// once more.
     fn confirm(&self, bundle: &VerifiedBundle) -> Result<Vec<Wanted>, Failure> {
         const END_OF_TAR: [u8; 1024] = [0; 1024];
-        for file in bundle.manifest().files(Role::Archive) {
-            let path = bundle.archives().join(file.name.as_str());
-            disk::remove(&path).map_err(|source| DiskError::new(Action::Remove, &path, source))?;
-        }
-        disk::write_durably(
-            &bundle.archives().join("mirror_000001.tar"),
-            &END_OF_TAR,
-            0o600,
-        )?;
+        let rehearsal = bundle.rehearsal();
+        remove(&rehearsal)?;
+        disk::create_folder(&rehearsal, 0o700)?;
+        let extracted = rehearsal.join(WORKING_DIR);
+        disk::rename(&bundle.archives().join(WORKING_DIR), &extracted)
+            .map_err(|source| DiskError::new(Action::Write, &extracted, source))?;
+        disk::write_durably(&rehearsal.join("mirror_000001.tar"), &END_OF_TAR, 0o600)?;
         let run = attempts::run(
             &self.config.mirror.oc_mirror,
             self.interrupt,
@@ -207,7 +204,7 @@ impl Loader<'_> {
                 Ok(run)
             },
         )?;
-        let mapped = mapping::read(&bundle.archives())?;
+        let mapped = mapping::read(&run.from)?;
         self.ask(&Self::wanted(bundle, mapped, run.port)?)
     }
 
@@ -342,16 +339,18 @@ impl Loader<'_> {
         }
         let imageset = private.work().join("imageset.yaml");
         disk::write_durably(&imageset, bundle.imageset_bytes(), 0o600)?;
-        let from = if v2 {
-            bundle.from()
+        let from = purpose.folder(bundle);
+        // Digits alone: v2 refuses many words in paths.
+        let told = if v2 {
+            from.strip_prefix(&bundle_dir).unwrap_or(&from)
         } else {
-            bundle.archives().display().to_string()
+            &from
         };
         let command = DiskToMirror {
             generation: bundle.generation(),
             kind: bundle.manifest().kind,
             imageset: &imageset,
-            from: &from,
+            from: &told.display().to_string(),
             target: self.config.target()?,
             cache: self.cache.root(),
             port: &port,
@@ -389,9 +388,10 @@ impl Loader<'_> {
         let mut on_line = |line: process::Line| summary.take(&line.text);
         let ended = process::run(&spec, &mut on_line, &limits)?;
         if !v2 && purpose == Purpose::Load {
-            keep_v1_results(&private.work(), &bundle.archives())?;
+            keep_v1_results(&private.work(), &from)?;
         }
         Ok(Run {
+            from,
             ended,
             summary,
             port: port.number,
@@ -413,10 +413,20 @@ impl Purpose {
             Self::DryRun => "where everything went (dry run)",
         }
     }
+
+    /// What it is run on.
+    fn folder(self, bundle: &VerifiedBundle) -> PathBuf {
+        match self {
+            Self::Load => bundle.archives(),
+            Self::DryRun => bundle.rehearsal(),
+        }
+    }
 }
 
 /// A run that is over.
 struct Run {
+    /// The folder that it was run on.
+    from: PathBuf,
     ended: process::Ended,
     summary: LogSummary,
     port: u16,
@@ -457,16 +467,13 @@ fn is_signed_so(bundle: &VerifiedBundle, partial: &Partial) -> bool {
             .all(|image| lacks.contains(&image.reference.as_str()))
 }
 
-/// What an earlier attempt extracted is made anew by each load.
-fn remove_working(archives: &Path) -> Result<(), Failure> {
-    let working = archives.join("working-dir");
-    let removed = disk::remove(&working);
-    Ok(removed.map_err(|source| DiskError::new(Action::Remove, &working, source))?)
+fn remove(path: &Path) -> Result<(), Failure> {
+    Ok(disk::remove(path).map_err(|source| DiskError::new(Action::Remove, path, source))?)
 }
 
 /// v1 writes its cluster resources below its working directory: they go to where v2's are looked for.
 fn keep_v1_results(work: &Path, archives: &Path) -> Result<(), Failure> {
-    let to = archives.join("working-dir/cluster-resources");
+    let to = archives.join(CLUSTER_RESOURCES);
     let Ok(entries) = fs::read_dir(work.join("oc-mirror-workspace")) else {
         return Ok(());
     };

@@ -386,16 +386,6 @@ impl VerifiedBundle {
         self.staging.join("1")
     }
 
-    /// The same, relative to `bundleDir`: digits only.
-    pub fn from(&self) -> String {
-        let name = self
-            .staging
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy();
-        format!("{name}/1")
-    }
-
     /// The folder of staged local files.
     pub fn local(&self) -> PathBuf {
         self.staging.join("2")
@@ -409,6 +399,11 @@ impl VerifiedBundle {
     /// Where cluster resources wait until the load is confirmed.
     pub fn resources(&self) -> PathBuf {
         self.staging.join("5")
+    }
+
+    /// Where `oc-mirror` is asked what went where: beside the archives, which another try may need.
+    pub fn rehearsal(&self) -> PathBuf {
+        self.staging.join("6")
     }
 
     /// The image set, byte for byte as it was signed.

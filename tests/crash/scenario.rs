@@ -17,6 +17,8 @@ pub(crate) struct Scenario {
     pub(crate) arguments: &'static [&'static str],
     /// What lies before it.
     before: fn(&Gap),
+    /// The part of a run that comes after it.
+    other_part: Option<&'static str>,
     store: Store,
 }
 
@@ -40,6 +42,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         side,
         arguments,
         before,
+        other_part: None,
         store,
     };
     let on = |name, side, arguments, before| over(Store::Directory, name, side, arguments, before);
@@ -108,11 +111,12 @@ pub(crate) fn all() -> Vec<Scenario> {
         on("populate full", Side::Disconnected, &["run"], |gap| {
             publish(gap, 2);
         }),
-        on("populate delta", Side::Disconnected, &["run"], |gap| {
-            publish(gap, 2);
-            populate(gap);
-            publish(gap, 3);
-        }),
+        on(
+            "populate delta",
+            Side::Disconnected,
+            &["run"],
+            a_delta_is_new,
+        ),
         on("prune far", Side::Disconnected, &["prune"], |gap| {
             to_be_pruned(gap);
             populate(gap);
@@ -122,6 +126,26 @@ pub(crate) fn all() -> Vec<Scenario> {
             // What was dropped there is still here.
             fs::remove_dir_all(gap.path("store/chunks")).unwrap();
             fs::rename(aside, gap.path("store/chunks")).unwrap();
+        }),
+        Scenario {
+            other_part: Some("publish"),
+            ..on("mirror", Side::Connected, &["mirror"], |gap| {
+                publish(gap, 2);
+                ask_for(gap, 3);
+            })
+        },
+        on("publish", Side::Connected, &["publish"], |gap| {
+            publish(gap, 2);
+            ask_for(gap, 3);
+            done(&run(gap, Side::Connected, &["mirror"])).unwrap();
+        }),
+        Scenario {
+            other_part: Some("load"),
+            ..on("fetch", Side::Disconnected, &["fetch"], a_delta_is_new)
+        },
+        on("load", Side::Disconnected, &["load"], |gap| {
+            a_delta_is_new(gap);
+            done(&run(gap, Side::Disconnected, &["fetch"])).unwrap();
         }),
         on("catch up", Side::Disconnected, &["run"], |gap| {
             publish(gap, 2);
@@ -153,6 +177,12 @@ fn to_be_pruned(gap: &Gap) {
     ask_for(gap, 4);
     done(&run(gap, Side::Connected, &["run", "--full"])).unwrap();
     publish(gap, 5);
+}
+
+fn a_delta_is_new(gap: &Gap) {
+    publish(gap, 2);
+    populate(gap);
+    publish(gap, 3);
 }
 
 fn populate(gap: &Gap) {
@@ -238,6 +268,9 @@ impl Laid {
     /// What comes after the run, and where that ends: what the connected side published is built on, and all of it
     /// verifies.
     pub(crate) fn end(&self, gap: &Gap) -> Result<End, String> {
+        if let Some(part) = self.scenario.other_part {
+            done(&run(gap, self.scenario.side, &[part]))?;
+        }
         if self.scenario.name.starts_with("prune") {
             all_is_named(gap, &*self.store(gap))?;
         }
