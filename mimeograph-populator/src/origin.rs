@@ -85,6 +85,9 @@ pub enum OriginError {
     /// It is not there.
     #[error("bundle {0} is not in the store")]
     Missing(Sequence),
+    /// Nothing is, and nothing ever was: the wrong place, or a drive that is not mounted, looks the same.
+    #[error("there is no bundle in {0}, and none was ever applied here")]
+    Nothing(String),
 }
 
 impl Fault for OriginError {
@@ -94,7 +97,7 @@ impl Fault for OriginError {
             Self::NotSaid | Self::Lost { .. } => ErrorId::StateLost,
             Self::Following(_) | Self::NotFull(_) => ErrorId::Usage,
             Self::Other { .. } | Self::CopyDiffers(_) => ErrorId::Fork,
-            Self::Missing(_) => ErrorId::InputMissing,
+            Self::Missing(_) | Self::Nothing(_) => ErrorId::InputMissing,
         }
     }
 
@@ -118,6 +121,10 @@ impl Fault for OriginError {
                 Self::Other { .. } => "ask for the digest again, over another channel: `mimeograph-bundler list` shows it",
                 Self::NotFull(_) => "name a full bundle, or have one made: `mimeograph-bundler run --full`",
                 Self::Missing(_) => "`mimeograph-populator list` shows what there is",
+                Self::Nothing(_) => {
+                    "look whether this is the place that the bundler publishes to (`s3.bucket.subDir`, `store.directory`) and whether \
+                     the drive is mounted; before the first bundle has been carried over, there is nothing else to be done"
+                }
             }
             .into(),
         )

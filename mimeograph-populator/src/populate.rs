@@ -24,7 +24,7 @@ use crate::handover::Note;
 use crate::late::{Late, Patience, Waiting};
 use crate::ledger::{Accepted, Ledger, SetBack};
 use crate::open::{Gate, Opened};
-use crate::origin::{Ask, Ground, Start};
+use crate::origin::{Ask, Ground, OriginError, Start};
 use crate::receipt::Receipts;
 use crate::resources;
 use crate::told;
@@ -238,6 +238,9 @@ impl<'a> Run<'a> {
             ask,
         };
         ground.settle(*start, ledger)?;
+        if opened.manifests.is_empty() && opened.arriving.is_empty() && ledger.is_empty() {
+            return Err(OriginError::Nothing(self.store.describe()).into());
+        }
         // It may know more now.
         let pinned = config.trust.stream.as_ref();
         Ok(ledger.check(pinned, config.upkeep, &opened.manifests, opened.passed)?)

@@ -1,8 +1,11 @@
 //! Where a stream lies: three narrow traits, split by right. The populator never sees [`Shelve`]; [`Discard`] is for
 //! retention alone.
 
+use std::io;
+
 use bytes::Bytes;
 
+use super::disk;
 use super::landing::Landing;
 use crate::digest::Digest;
 use crate::failure::{ErrorId, Fault};
@@ -205,11 +208,15 @@ impl Fault for StoreError {
             Self::Missing { .. } => Some(
                 "create it, or correct `store.directory` or `s3.bucket` in the configuration".into(),
             ),
-            Self::Forbidden { .. } => Some(
-                "check the credentials (the standard AWS chain: environment, profile, web identity, \
-                 instance role) or the file permissions, and what they allow here"
+            Self::Forbidden { source, .. } => Some(match source.downcast_ref::<io::Error>() {
+                Some(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                    "it is mounted so that it can only be read: mount it so that it can be written to".into()
+                }
+                Some(_) => disk::closed_to_us(),
+                None => "check the credentials (the standard AWS chain: environment, profile, web identity, \
+                         instance role), and what they allow here"
                     .into(),
-            ),
+            }),
             Self::Full { .. } => Some("make room there, then run the same command again".into()),
             Self::Refused { .. } => Some(
                 "nothing of ours looks like this: find out who put it there, then copy the object itself there, as a regular file"

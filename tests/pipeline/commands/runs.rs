@@ -1,9 +1,11 @@
 //! `run`, again where nothing changed.
 
+use std::fs;
+
 use serde_json::json;
 
 use super::{everything, published};
-use crate::lab::{Lab, done};
+use crate::lab::{Lab, done, refused};
 
 #[test]
 fn a_second_populator_run_does_nothing_and_says_so() {
@@ -35,16 +37,19 @@ fn a_second_populator_run_does_nothing_and_says_so() {
 }
 
 #[test]
-fn a_run_without_bundles_says_that_there_are_none() {
+fn a_run_that_finds_no_bundle_and_never_did_is_an_error() {
     let lab = Lab::new();
-    let ran = lab.populator(&["run"]);
-    done(&ran);
-    assert!(
-        ran.stdout
-            .starts_with("nothing to do: no bundle was applied yet"),
-        "{ran}"
-    );
+    for part in ["run", "fetch"] {
+        let ran = lab.populator(&[part]);
+        refused(&ran, 66, "INPUT_MISSING", &["no bundle in", "mounted"]);
+    }
     assert_eq!(lab.oc_mirror_calls(), 0);
+    // A place that is empty now and was not before is none: transports empty it.
+    done(&lab.bundler(&["run"]));
+    done(&lab.populator(&["run"]));
+    fs::rename(lab.path("store"), lab.path("store.away")).unwrap();
+    fs::create_dir(lab.path("store")).unwrap();
+    done(&lab.populator(&["run"]));
 }
 
 #[test]

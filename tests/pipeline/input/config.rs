@@ -245,7 +245,7 @@ fn a_configuration_that_we_may_not_read_says_so() {
     let command = lab.command(&lab.programs().bundler, "connected", &["check"]);
     let words = [
         "connected.yaml`: Permission denied",
-        "check the owner and the permissions",
+        &format!("closed to uid {NOBODY}, which this runs as"),
     ];
     refused(
         &run(as_user(NOBODY, &command)),

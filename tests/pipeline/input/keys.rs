@@ -178,11 +178,12 @@ fn keys_that_we_may_not_read_are_told_apart_from_missing_ones() {
         let words = [
             file,
             "Permission denied",
-            "check the owner and the permissions",
+            &format!("closed to uid {NOBODY}, which this runs as"),
         ];
         refused(&run(as_user(NOBODY, &command)), 66, "INPUT_MISSING", &words);
         fs::set_permissions(lab.path("keys"), fs::Permissions::from_mode(0o000)).unwrap();
-        let words = [file, "which cannot be reached"];
+        let closed = format!("closed to uid {NOBODY}, which this runs as");
+        let words = [file, "which cannot be reached", &closed];
         refused(&run(as_user(NOBODY, &command)), 66, "KEY_MISSING", &words);
     }
 }

@@ -8,6 +8,7 @@ use super::model::Config;
 use super::place::Field;
 use super::scalar::{AbsolutePath, EnclaveName, RegistryUri};
 use crate::failure::ErrorId;
+use crate::io::disk;
 use crate::io::location::{S3Location, StoreLocation};
 
 /// Where the original's Podman line mounts the image set.
@@ -237,12 +238,17 @@ impl Config {
     }
 
     fn absent(&self, field: &Field, path: &Path, remedy: &str, id: ErrorId) -> ConfigError {
-        let what = match path.try_exists() {
-            Err(_) => "which cannot be reached",
-            Ok(true) if path.is_dir() && fs::read_dir(path).is_err() => "which cannot be read",
-            Ok(true) if path.is_dir() && id == ErrorId::KeyMissing => "where no key (`*.pem`) is",
-            Ok(true) => "which is not a file",
-            Ok(false) => "which is not there",
+        let closed = disk::closed_to_us();
+        let (what, remedy) = match path.try_exists() {
+            Err(_) => ("which cannot be reached", &*closed),
+            Ok(true) if path.is_dir() && fs::read_dir(path).is_err() => {
+                ("which cannot be read", &*closed)
+            }
+            Ok(true) if path.is_dir() && id == ErrorId::KeyMissing => {
+                ("where no key (`*.pem`) is", remedy)
+            }
+            Ok(true) => ("which is not a file", remedy),
+            Ok(false) => ("which is not there", remedy),
         };
         let message = format!("`{field}` is `{}`, {what}", path.display());
         self.source.named(field, message, remedy, id)

@@ -99,6 +99,14 @@ pub fn id_of(action: Action, source: &io::Error) -> ErrorId {
     }
 }
 
+/// What to do about what may not be reached.
+pub(crate) fn closed_to_us() -> String {
+    let uid = rustix::process::geteuid().as_raw();
+    format!(
+        "check the owner and the permissions of it and of the folders above it: they are closed to uid {uid}, which this runs as"
+    )
+}
+
 impl Fault for DiskError {
     fn id(&self) -> ErrorId {
         match self {
@@ -117,9 +125,7 @@ impl Fault for DiskError {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Some("make room there, then run the same command again".into())
                 }
-                io::ErrorKind::PermissionDenied => Some(
-                    "check the owner and the permissions of it and of the folders above it".into(),
-                ),
+                io::ErrorKind::PermissionDenied => Some(closed_to_us()),
                 io::ErrorKind::ReadOnlyFilesystem => {
                     Some("it lies on a read-only file system: mount it so that it can be written to, or name another place".into())
                 }

@@ -11,6 +11,7 @@ use std::path::Path;
 
 pub use self::change::{make, remove, rename, sync};
 pub use self::draft::Draft;
+pub(crate) use self::error::closed_to_us;
 pub use self::error::{Action, DiskError, id_of};
 pub use self::lock::Lock;
 
