@@ -280,7 +280,11 @@ impl Line<'_> {
         {
             return Ok(chunk);
         }
-        let packed = chunk::compress(&raw).map_err(read)?;
+        let packed = match self.files[piece.file].role {
+            // On the far side `cat` alone must do to put them together: the program may be among them.
+            Role::Extra => None,
+            _ => chunk::compress(&raw).map_err(read)?,
+        };
         let (stored, body, encoding) = match packed {
             Some(packed) => (Digest::of(&packed), Bytes::from(packed), Encoding::Zstd),
             None => (digest, Bytes::from_owner(raw), Encoding::None),

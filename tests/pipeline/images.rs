@@ -97,8 +97,8 @@ impl Storage {
         let file = root.join(format!("deploy-{side}/Containerfile"));
         let context = self.path(&format!("{side}-context"));
         let whole = std::env::var("MIMEOGRAPH_IMAGES").is_ok_and(|what| what == "whole");
-        fs::create_dir_all(context.join("vendor")).unwrap();
-        fs::copy(oc_mirror, context.join("vendor/oc-mirror")).unwrap();
+        fs::create_dir_all(context.join("image")).unwrap();
+        fs::copy(oc_mirror, context.join("image/oc-mirror")).unwrap();
         let mut arguments = vec![
             "bud".to_owned(),
             "--isolation=chroot".into(),

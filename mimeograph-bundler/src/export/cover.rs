@@ -1,11 +1,12 @@
 //! The papers of a volume: what it is, what it changes, and how to check it. They are for people; nothing reads them back.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use maud::html;
 use mimeograph_manifest::digest::Digest;
 use mimeograph_manifest::io::paper::{self, fingerprint};
-use mimeograph_manifest::manifest::{Kind, Manifest};
+use mimeograph_manifest::manifest::{Kind, Manifest, Role};
 use mimeograph_manifest::media::Plan;
 use mimeograph_manifest::signed::Verified;
 use mimeograph_manifest::wish::named::{self, Change};
@@ -229,7 +230,7 @@ impl Cover<'_> {
              Do not take these commands from here if you doubt this volume: they stand in Mimeograph's FORMAT.md, \"By hand\",\n\
              too. What vouches for the content is the public key that you have, which did not come on this volume.\n\n\
              With openssl, sed, grep and sha256sum. It takes OpenSSL 3.0 or later (`openssl version`): 1.1.1 has no\n\
-             `pkeyutl -rawin`, and one in FIPS mode may refuse Ed25519; then take the static mimeograph-populator below.\n\
+             `pkeyutl -rawin`, and one in FIPS mode may refuse Ed25519; then take a mimeograph-populator that you trust.\n\
              In this folder:\n\n    \
              key=/path/to/signing.pub.pem\n    \
              id=$(openssl pkey -pubin -in \"$key\" -outform DER | sha256sum | cut -c1-16)\n\n\
@@ -259,6 +260,7 @@ impl Cover<'_> {
                 padded(&with_content)
             );
         }
+        text.push_str(&self.extra_files());
         text.push_str(
             "\nWith Mimeograph, one volume, several, or the folder that they were copied into:\n\n  \
              mimeograph-populator verify --from . --trust /path/to/signing.pub.pem\n\n\
@@ -267,7 +269,36 @@ impl Cover<'_> {
         );
         text
     }
+
+    /// How the files that came along are put together without Mimeograph, which may be one of them.
+    fn extra_files(&self) -> String {
+        // The newest of each.
+        let mut files = BTreeMap::new();
+        for bundle in self.bundles {
+            files.extend(
+                bundle
+                    .files(Role::Extra)
+                    .map(|file| (&file.name, bundle.sequence.number())),
+            );
+        }
+        if files.is_empty() {
+            return String::new();
+        }
+        let mut text = format!(
+            "\nThen the files that came along are put together from their chunks, in a folder of your own:\n\n    \
+             to=$(mktemp -d); echo \"$to\"\n    {PUT_TOGETHER}\n"
+        );
+        for (name, number) in files {
+            // Writing to a text cannot fail.
+            let _ = writeln!(text, "    extra {} {name}", padded(&[number]));
+        }
+        text
+    }
 }
+
+/// Puts an extra file together (FORMAT.md, "Putting a file together by hand"). `zstd` is asked for where an older version of
+/// ours had packed such a file.
+const PUT_TOGETHER: &str = r#"extra() { mkdir -p "$to/$(dirname "$2")"; awk -v file="{\"name\":\"$2\",\"role\":\"extra\"," '/^[{]"name":/ { on = index($0, file) == 1 } on && /^[{]"stored":/' manifests/$1.json | sed 's|^{"stored":"\(\(..\)[0-9a-f]*\)","storedSize":[0-9]*,"encoding":"\([a-z]*\)".*|\3 chunks/\2/\1|' | while read -r how chunk; do if [ "$how" = zstd ]; then zstd -q -d -c < "$chunk"; else cat "$chunk"; fi; done > "$to/$2"; }"#;
 
 /// Numbers as files have them.
 fn padded(numbers: &[u64]) -> String {

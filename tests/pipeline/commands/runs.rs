@@ -1,7 +1,5 @@
 //! `run`, again where nothing changed.
 
-use std::fs;
-
 use serde_json::json;
 
 use super::{everything, published};
@@ -44,12 +42,6 @@ fn a_run_that_finds_no_bundle_and_never_did_is_an_error() {
         refused(&ran, 66, "INPUT_MISSING", &["no bundle in", "mounted"]);
     }
     assert_eq!(lab.oc_mirror_calls(), 0);
-    // A place that is empty now and was not before is none: transports empty it.
-    done(&lab.bundler(&["run"]));
-    done(&lab.populator(&["run"]));
-    fs::rename(lab.path("store"), lab.path("store.away")).unwrap();
-    fs::create_dir(lab.path("store")).unwrap();
-    done(&lab.populator(&["run"]));
 }
 
 #[test]

@@ -7,9 +7,22 @@ use std::process::{Command, Output};
 
 use super::{damage, export, from, lab, largest, volumes};
 use crate::lab::{Lab, done};
+use crate::trouble::configure;
 
 /// What a stock laptop has, and no more.
-const TOOLS: [&str; 6] = ["openssl", "sed", "grep", "sha256sum", "cut", "sort"];
+const TOOLS: [&str; 11] = [
+    "openssl",
+    "sed",
+    "grep",
+    "sha256sum",
+    "cut",
+    "sort",
+    "awk",
+    "cat",
+    "mkdir",
+    "dirname",
+    "mktemp",
+];
 
 /// Runs the indented lines of a volume's `VERIFY.txt` as they stand, but for where the key lies.
 fn by_hand(lab: &Lab, folder: &Path, which: impl Fn(usize) -> bool) -> Output {
@@ -44,8 +57,28 @@ fn by_hand(lab: &Lab, folder: &Path, which: impl Fn(usize) -> bool) -> Output {
         .current_dir(folder)
         .env_clear()
         .env("PATH", bin)
+        .env("TMPDIR", lab.path(""))
         .output()
         .unwrap()
+}
+
+#[test]
+fn files_that_came_along_are_put_together_by_hand() {
+    let lab = lab(2);
+    let program = lab.path("mimeograph-populator");
+    // What would pay to be compressed, and is not: a stock laptop has no zstd.
+    let bytes = b"compressible ".repeat(500_000);
+    fs::write(&program, &bytes).unwrap();
+    let named = format!("artefacts:\n  extraFiles: [{}]\n", program.display());
+    configure(&lab, "connected", "artefacts:\n", &named);
+    done(&lab.bundler(&["run"]));
+    let whole = volumes(&lab, "1GiB").remove(0);
+    let ran = by_hand(&lab, &whole, |_| true);
+    assert!(ran.status.success(), "{ran:?}");
+    let said = String::from_utf8_lossy(&ran.stdout);
+    let folder = said.lines().find(|line| line.contains("/tmp.")).unwrap();
+    let put_together = fs::read(Path::new(folder).join("mimeograph-populator")).unwrap();
+    assert!(put_together == bytes);
 }
 
 #[test]
