@@ -88,3 +88,50 @@ fn resources_are_kept_by_bundle_named_for_the_stream_and_compared() {
     let applied = &ran.json()["result"]["applied"][0];
     assert_eq!(applied["resourceChanges"], json!([]), "{ran}");
 }
+
+/// Held against schemas of what a cluster takes, which accept what the real `oc-mirror` was recorded to write.
+#[cfg(feature = "real-tools")]
+#[test]
+fn what_a_cluster_is_given_is_valid() {
+    let lab = Lab::new();
+    done(&lab.bundler(&["run"]));
+    done(&lab.populator(&["run"]));
+    let set = lab.path("disconnected/metadata/resources/0000000001");
+    let mut count = 0;
+    for entry in fs::read_dir(&set).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "yaml") {
+            assert_eq!(invalid(&path), None);
+            let text = fs::read_to_string(&path).unwrap();
+            let other = lab.path("other.yaml");
+            fs::write(&other, text.replace("source:", "from:")).unwrap();
+            assert!(invalid(&other).is_some(), "{text}");
+            count += 1;
+        }
+    }
+    assert!(count > 0);
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/oc-mirror-5.2");
+    for file in [
+        "operators/cluster-resources/cc-catalog-v1.yaml",
+        "operators/cluster-resources/cs-catalog-v1.yaml",
+        "platform/graph/cluster-resources/idms-oc-mirror.yaml",
+        "platform/graph/cluster-resources/itms-oc-mirror.yaml",
+        "platform/graph/cluster-resources/signature-configmap.json",
+        "platform/graph/cluster-resources/updateService.yaml",
+    ] {
+        assert_eq!(invalid(&recorded.join(file)), None);
+    }
+}
+
+/// What the schema has against a file.
+#[cfg(feature = "real-tools")]
+fn invalid(file: &Path) -> Option<String> {
+    let schema =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/schemas/cluster-resources.json");
+    let ran = std::process::Command::new("check-jsonschema")
+        .arg("--schemafile")
+        .args([&schema, file])
+        .output()
+        .unwrap_or_else(|error| panic!("check-jsonschema, which `real-tools` needs: {error}"));
+    (!ran.status.success()).then(|| String::from_utf8_lossy(&ran.stdout).into_owned())
+}
