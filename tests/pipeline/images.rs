@@ -39,6 +39,8 @@ impl Storage {
             for name in ["bin", "sbin", "lib", "lib64"] {
                 symlink(format!("usr/{name}"), root.join(name)).unwrap();
             }
+            // By which root's home is found.
+            fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\n").unwrap();
         });
         storage.base("runtime", |root| {
             let libraries = root.join("lib/x86_64-linux-gnu");
@@ -92,11 +94,19 @@ impl Storage {
     }
 
     /// Builds one of the images of the two Containerfiles.
-    fn build(&self, side: &str, program: &Path, name: &str, oc_mirror: &Path, sha256: &str) -> Ran {
+    ///
+    /// `program` is put in; without one it is compiled within the build.
+    fn build(
+        &self,
+        side: &str,
+        program: Option<&Path>,
+        name: &str,
+        oc_mirror: &Path,
+        sha256: &str,
+    ) -> Ran {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let file = root.join(format!("deploy-{side}/Containerfile"));
         let context = self.path(&format!("{side}-context"));
-        let whole = std::env::var("MIMEOGRAPH_IMAGES").is_ok_and(|what| what == "whole");
         fs::create_dir_all(context.join("image")).unwrap();
         fs::copy(oc_mirror, context.join("image/oc-mirror")).unwrap();
         let mut arguments = vec![
@@ -112,7 +122,13 @@ impl Storage {
             format!("--tag=localhost/{name}:1"),
             format!("--file={}", file.display()),
         ];
-        if whole {
+        if let Some(program) = program {
+            let built = self.path(&format!("{side}-built"));
+            let place = built.join("out/usr/local/bin");
+            fs::create_dir_all(&place).unwrap();
+            fs::copy(program, place.join(name)).unwrap();
+            arguments.push(format!("--build-context=build={}", built.display()));
+        } else {
             for part in [
                 "Cargo.toml",
                 "Cargo.lock",
@@ -132,12 +148,6 @@ impl Storage {
             for folder in [".cargo", ".rustup"] {
                 arguments.push(format!("--volume={home}/{folder}:/root/{folder}"));
             }
-        } else {
-            let built = self.path(&format!("{side}-built"));
-            let place = built.join("out/usr/local/bin");
-            fs::create_dir_all(&place).unwrap();
-            fs::copy(program, place.join(name)).unwrap();
-            arguments.push(format!("--build-context=build={}", built.display()));
         }
         arguments.push(context.display().to_string());
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
@@ -255,20 +265,18 @@ fn real_images_go_the_whole_way() {
     let oc_mirror =
         mimeograph_tests::gap::real_oc_mirror().unwrap_or_else(|| lab.programs().standin.clone());
     let sha256 = Digest::of(&fs::read(&oc_mirror).unwrap()).to_string();
+    let whole = std::env::var("MIMEOGRAPH_IMAGES").is_ok_and(|what| what == "whole");
     let programs = lab.programs();
     let sides = [
         ("connected", &programs.bundler, "mimeograph-bundler"),
         ("disconnected", &programs.populator, "mimeograph-populator"),
     ];
     for (side, program, name) in sides {
-        let wrong = storage.build(
-            side,
-            program,
-            name,
-            &oc_mirror,
-            &Digest::of(b"other").to_string(),
-        );
-        assert_ne!(wrong.status, 0, "another oc-mirror was taken: {wrong}");
+        let other = Digest::of(b"other").to_string();
+        let wrong = storage.build(side, Some(program), name, &oc_mirror, &other);
+        let is_told = wrong.stderr.contains("did NOT match");
+        assert!(wrong.status != 0 && is_told, "another oc-mirror: {wrong}");
+        let program = (!whole).then_some(&**program);
         done(&storage.build(side, program, name, &oc_mirror, &sha256));
     }
     let [bundler, populator] =
