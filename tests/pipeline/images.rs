@@ -41,6 +41,12 @@ impl Storage {
             }
             // By which root's home is found.
             fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\n").unwrap();
+            // By which Debian finds its C compiler.
+            fs::create_dir(root.join("etc/alternatives")).unwrap();
+            for (name, compiler) in [("cc", "gcc"), ("c++", "g++")] {
+                let link = root.join("etc/alternatives").join(name);
+                symlink(Path::new("/usr/bin").join(compiler), link).unwrap();
+            }
         });
         storage.base("runtime", |root| {
             let libraries = root.join("lib/x86_64-linux-gnu");

@@ -290,7 +290,7 @@ impl Cover<'_> {
         );
         for (name, number) in files {
             // Writing to a text cannot fail.
-            let _ = writeln!(text, "    extra {} {name}", padded(&[number]));
+            let _ = writeln!(text, "    extra {} '{name}'", padded(&[number]));
         }
         text
     }
@@ -298,7 +298,7 @@ impl Cover<'_> {
 
 /// Puts an extra file together (FORMAT.md, "Putting a file together by hand"). `zstd` is asked for where an older version of
 /// ours had packed such a file.
-const PUT_TOGETHER: &str = r#"extra() { mkdir -p "$to/$(dirname "$2")"; awk -v file="{\"name\":\"$2\",\"role\":\"extra\"," '/^[{]"name":/ { on = index($0, file) == 1 } on && /^[{]"stored":/' manifests/$1.json | sed 's|^{"stored":"\(\(..\)[0-9a-f]*\)","storedSize":[0-9]*,"encoding":"\([a-z]*\)".*|\3 chunks/\2/\1|' | while read -r how chunk; do if [ "$how" = zstd ]; then zstd -q -d -c < "$chunk"; else cat "$chunk"; fi; done > "$to/$2"; }"#;
+const PUT_TOGETHER: &str = r#"extra() { mkdir -p "$to/$(dirname -- "$2")"; awk -v file="{\"name\":\"$2\",\"role\":\"extra\"," '/^[{]"name":/ { on = index($0, file) == 1 } on && /^[{]"stored":/' manifests/$1.json | sed 's|^{"stored":"\(\(..\)[0-9a-f]*\)","storedSize":[0-9]*,"encoding":"\([a-z]*\)".*|\3 chunks/\2/\1|' | while read -r how chunk; do if [ "$how" = zstd ]; then zstd -q -d -c < "$chunk"; else cat "$chunk"; fi; done > "$to/$2"; }"#;
 
 /// Numbers as files have them.
 fn padded(numbers: &[u64]) -> String {
