@@ -256,6 +256,7 @@ impl Run<'_> {
         mut journal: Option<Journal>,
         key: &SigningKey,
     ) -> Result<(Journal, Published, Option<Bundled>), Failure> {
+        self.outbox.refuse_links()?;
         let sealed = match &mut journal {
             Some(journal) => self.finish_sealed(journal)?,
             None => None,

@@ -45,6 +45,9 @@ pub enum OutboxError {
         /// What the system said.
         source: io::Error,
     },
+    /// What lies there is no file of its own.
+    #[error("`{}` in the outbox is a link, or no file: it is not published", .0.display())]
+    Foreign(PathBuf),
     /// An archive is not what it must be.
     #[error("an archive that `oc-mirror` wrote cannot be shipped")]
     Archive(#[source] ArchiveError),
@@ -55,6 +58,7 @@ impl Fault for OutboxError {
         match self {
             Self::Disk(error) => error.id(),
             Self::Keep { source, .. } => id_of(Action::Write, source),
+            Self::Foreign(_) => ErrorId::StateDamaged,
             Self::Archive(error) => error.id(),
         }
     }
@@ -64,6 +68,10 @@ impl Fault for OutboxError {
             Self::Archive(_) => Some(
                 "nothing was published and `oc-mirror`'s history is as before: run again; if it stays so, look for a full \
                  disk (`oc-mirror` then leaves archives without an end, at exit 0)"
+                    .into(),
+            ),
+            Self::Foreign(_) => Some(
+                "we put nothing of the kind there: find out who did, then remove it and run `mimeograph-bundler mirror` or `run` again"
                     .into(),
             ),
             _ => None,
@@ -129,6 +137,28 @@ impl Outbox {
             waiting: bundle_dir.join("4"),
             sent: bundle_dir.join("6"),
         }
+    }
+
+    /// Refuses links and the like: whoever mirrors may not reach what publishing can read, the signing key above all, and must
+    /// not have it published by its name.
+    pub fn refuse_links(&self) -> Result<(), OutboxError> {
+        let failed = |source| OutboxError::Keep {
+            path: self.waiting.clone(),
+            source,
+        };
+        match fs::symlink_metadata(&self.waiting) {
+            Ok(folder) if folder.is_dir() => {}
+            Ok(_) => return Err(OutboxError::Foreign(self.waiting.clone())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        }
+        for entry in fs::read_dir(&self.waiting).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if !entry.file_type().map_err(failed)?.is_file() {
+                return Err(OutboxError::Foreign(entry.path()));
+            }
+        }
+        Ok(())
     }
 
     /// The archives that wait.

@@ -27,6 +27,7 @@ impl Run<'_> {
         let Some(outbound) = Outbound::of(journal)? else {
             return Ok(None);
         };
+        outbound.check(&self.ours)?;
         let sequence = outbound.link.sequence;
         let published = self.published()?;
         self.refuse_strange_store(&outbound, &published)?;

@@ -12,8 +12,9 @@ use mimeograph_manifest::key::SigningKey;
 use mimeograph_manifest::layout::Key;
 use mimeograph_manifest::manifest::{Kind, Link, Manifest};
 use mimeograph_manifest::name::Sequence;
-use mimeograph_manifest::signed::Signed;
+use mimeograph_manifest::signed::{FoundSignature, Signed, VerifyError};
 use mimeograph_manifest::time::Timestamp;
+use mimeograph_manifest::trust::TrustedKeys;
 
 use crate::journal::{Head, Journal, Sealing, Stage};
 use crate::kept;
@@ -28,6 +29,24 @@ pub enum SealError {
         sequence: Sequence,
         /// Why.
         source: FormError,
+    },
+    /// What the journal has is no manifest.
+    #[error("bundle {sequence} of the journal is damaged: it is not published")]
+    Damaged {
+        /// The bundle.
+        sequence: Sequence,
+        /// Why.
+        source: FormError,
+    },
+    /// What the journal has is not what one of our keys signed.
+    #[error(
+        "bundle {sequence} of the journal is not as one of this bundler's keys signed it: it is not published"
+    )]
+    Unsigned {
+        /// The bundle.
+        sequence: Sequence,
+        /// Why.
+        source: VerifyError,
     },
     /// The store failed, or another bundle has the place.
     #[error("failed to publish bundle {sequence}")]
@@ -67,6 +86,7 @@ impl Fault for SealError {
     fn id(&self) -> ErrorId {
         match self {
             Self::Manifest { .. } => ErrorId::Bug,
+            Self::Damaged { .. } | Self::Unsigned { .. } => ErrorId::StateDamaged,
             Self::Publish { source, .. } => source.id(),
             Self::Taken(_) => ErrorId::Fork,
             Self::Pruned(_) => ErrorId::Incomplete,
@@ -77,6 +97,11 @@ impl Fault for SealError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Manifest { .. } => None,
+            Self::Damaged { .. } | Self::Unsigned { .. } => Some(
+                "where the signing key was changed, name the one before in `signing.alsoTrust`; else move `journal.json` in \
+                 `artefacts.metadataDir` away: the stream is taken up from the store, and what this bundle held is mirrored anew"
+                    .into(),
+            ),
             Self::Taken(_) => Some(
                 "nothing is lost: the next run takes over that bundle and mirrors what is new since. Let one bundler alone \
                  publish to a stream"
@@ -150,7 +175,7 @@ impl Outbound {
         };
         let sequence = sealing.sequence;
         let payload = sealing.manifest.clone().into_bytes();
-        let manifest = serde_json::from_slice(&payload).map_err(|error| SealError::Manifest {
+        let manifest = serde_json::from_slice(&payload).map_err(|error| SealError::Damaged {
             sequence,
             source: FormError::Json(error),
         })?;
@@ -162,6 +187,29 @@ impl Outbound {
             payload,
             signature: (name, sealing.signature.clone()),
         }))
+    }
+
+    /// Refuses what none of these keys has signed: the journal lies where others may write, and a manifest that does not verify
+    /// would end the stream.
+    pub fn check(&self, ours: &TrustedKeys) -> Result<(), SealError> {
+        let sequence = self.link.sequence;
+        let unsigned = |source| SealError::Unsigned { sequence, source };
+        let mut signatures = Vec::new();
+        if let (
+            Key::Signature {
+                manifest, signer, ..
+            },
+            bytes,
+        ) = &self.signature
+        {
+            signatures.push(FoundSignature {
+                manifest: manifest.clone(),
+                signer: signer.clone(),
+                bytes: bytes.clone(),
+            });
+        }
+        let signed = Signed::<Manifest>::new(sequence, self.payload.clone(), signatures);
+        signed.verify(ours).map(drop).map_err(unsigned)
     }
 
     /// Whether its manifest lies in the store already.

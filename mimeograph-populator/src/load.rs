@@ -141,6 +141,7 @@ impl Loader<'_> {
         let generated = bundle.archives().join(CLUSTER_RESOURCES);
         // The dry run writes them again as if everything had been copied, so they are taken away before it.
         let aside = bundle.resources();
+        remove(&aside)?;
         deliver::keep_resources(&generated, &aside)?;
         let (confirmed, rebuilt) = match bundle.generation() {
             Generation::V2 => (self.confirm(bundle)?, 0),

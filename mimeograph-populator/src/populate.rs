@@ -149,11 +149,11 @@ impl<'a> Run<'a> {
         populated.skipped.extend(ledger.pass_over(&found));
         ledger.write(&self.metadata)?;
         told::tell(self.request.config, &self.metadata, &found, &mut ledger)?;
-        resources::hand_on(self.request.config, &ledger)?;
         self.tidy(&found, &ledger)?;
         if let Some(receipts) = &self.receipts {
             populated.receipt = receipts.write(&self.metadata, &ledger)?;
         }
+        resources::hand_on(self.request.config, &ledger)?;
         populated.mark = ledger.mark().map(Sequence::number);
         self.front().note(|facts| {
             let above = |one: &&Verified<Manifest>| {

@@ -95,7 +95,12 @@ fn rewrite(mut settings: Table, source_hosts: &[String], port: u16) -> Table {
         Some(Value::Array(entries)) => entries,
         _ => Vec::new(),
     };
-    entries.retain(|entry| !source_hosts.iter().any(|host| stands_below(entry, host)));
+    // Nor is the cache itself looked for elsewhere.
+    let cache = format!("localhost:{port}");
+    let ours = ["localhost", &*cache].into_iter();
+    let hosts = source_hosts.iter().map(String::as_str).chain(ours);
+    let hosts: Vec<_> = hosts.collect();
+    entries.retain(|entry| !hosts.iter().any(|host| stands_below(entry, host)));
     for host in source_hosts {
         let mut entry = Table::new();
         entry.insert("prefix".into(), host.clone().into());

@@ -1,5 +1,7 @@
 //! What every overlay must keep to, beyond being valid: Pod Security `restricted`, and rules of our own.
 
+use std::collections::BTreeSet;
+
 use serde_yaml::Value;
 
 use crate::tree::{Side, at, list, text};
@@ -185,6 +187,22 @@ fn apart(pod: &Value, must: &mut dyn FnMut(bool, &str)) {
         let from = list(at(container, "envFrom"));
         from.iter().any(|one| !at(one, "secretRef").is_null())
     };
+    let of = |kind: &str| {
+        let mounts = list(at(pod, kind))
+            .iter()
+            .flat_map(|one| list(at(one, "volumeMounts")));
+        mounts
+            .map(|one| text(at(one, "name")))
+            .collect::<BTreeSet<_>>()
+    };
+    for shared in of("initContainers").intersection(&of("containers")) {
+        let volumes = list(at(pod, "volumes")).iter();
+        let mut dirs = volumes.filter(|one| !at(one, "emptyDir").is_null());
+        must(
+            dirs.all(|one| text(at(one, "name")) != *shared),
+            &format!("both phases write to `{shared}`, where the second looks for settings"),
+        );
+    }
     for kind in ["initContainers", "containers"] {
         for container in list(at(pod, kind)) {
             match text(at(container, "args.0")) {

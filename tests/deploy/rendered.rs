@@ -436,6 +436,27 @@ fn a_planted_fault_is_refused() {
 }
 
 #[test]
+fn two_phases_with_one_home_are_refused() {
+    let mut count = 0;
+    for (side, _, mut documents) in overlays() {
+        for job in &mut documents {
+            let pod = &mut job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+            if pod["initContainers"].is_sequence() {
+                pod["initContainers"][0]["volumeMounts"][2]["name"] = "tmp".into();
+                count += 1;
+            }
+        }
+        let wrong = refuse(side, &documents);
+        let is_it = |one: &String| one.contains("both phases write to `tmp`");
+        let phased = documents
+            .iter()
+            .any(|job| at(job, &format!("{POD}.initContainers")).is_sequence());
+        assert_eq!(wrong.iter().any(is_it), phased, "{wrong:?}");
+    }
+    assert!(count >= 3, "{count}");
+}
+
+#[test]
 fn the_signing_key_is_refused_on_the_disconnected_side() {
     let overlays = overlays();
     let (_, _, connected) = overlays

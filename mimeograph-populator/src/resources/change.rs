@@ -74,9 +74,10 @@ impl fmt::Display for ResourceChange {
     }
 }
 
-/// Compares a folder of resources with that of the bundle that was applied before, and writes it down beside them.
-pub(super) fn note(folder: &Path) -> Result<Vec<ResourceChange>, Failure> {
-    let before = match before(folder)? {
+/// Compares a folder of resources, which is to lie at `place`, with that of the bundle that was applied before, and writes it
+/// down beside them.
+pub(super) fn note(folder: &Path, place: &Path) -> Result<Vec<ResourceChange>, Failure> {
+    let before = match before(place)? {
         Some(before) => objects(&before)?,
         None => BTreeMap::new(),
     };
@@ -212,7 +213,7 @@ mod tests {
             "cs.yaml",
             "kind: CatalogSource\nmetadata: {name: c}\n",
         );
-        assert_eq!(note(&second).unwrap(), []);
+        assert_eq!(note(&second, &second).unwrap(), []);
         assert_eq!(
             fs::read_to_string(second.join(FILE)).unwrap(),
             "nothing has changed\n"
@@ -226,7 +227,7 @@ mod tests {
             &format!("{}{}", idms("b", &["z"]), "---\n"),
         );
         put(folder.path(), "0000000003", "itms.yaml", tags);
-        let changes = note(&third).unwrap();
+        let changes = note(&third, &third).unwrap();
         let told: Vec<_> = changes
             .iter()
             .map(|one| {

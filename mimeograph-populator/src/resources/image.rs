@@ -27,13 +27,19 @@ pub(crate) fn hand_on(config: &Config, ledger: &Ledger) -> Result<(), Failure> {
         return Ok(());
     };
     let Some(files) = files(&config.artefacts.resources_dir, sequence)? else {
+        tracing::warn!(
+            "the cluster resources of bundle {sequence} are not in `artefacts.resourcesDir`: the image in the target stays as it is"
+        );
         return Ok(());
     };
     let registry = Registry::of(config)?;
     let repository = repository_in(config.target()?.namespace(), name.as_str());
-    let stream = object::part_of_a_name(&config.stream_label());
+    let Some(stream) = object::stream_of(&files) else {
+        return Ok(());
+    };
     let layer = tar_of_all(&files);
-    for tag in [format!("{stream}-{sequence}"), stream] {
+    // No stream's name has a dot.
+    for tag in [format!("{stream}.{sequence}"), stream] {
         registry.push_layers(&repository, &tag, [layer.clone()])?;
     }
     Ok(())
@@ -51,8 +57,11 @@ fn files(resources: &Path, sequence: Sequence) -> Result<Option<Files>, Failure>
     let failed = |source| DiskError::new(Action::Read, &folder, source);
     let mut files = Vec::new();
     for entry in fs::read_dir(&folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let is_object = path.extension().is_some_and(|end| end == "yaml");
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        // A link might lead to what is nobody else's to see.
+        let is_file = entry.file_type().map_err(failed)?.is_file();
+        let is_object = is_file && path.extension().is_some_and(|end| end == "yaml");
         let name = path.file_name().and_then(|name| name.to_str());
         if let Some(name) = name.filter(|_| is_object) {
             files.push((name.to_owned(), disk::read_bounded(&path, FILE_SIZE)?));

@@ -43,17 +43,21 @@ pub fn publish(
     wish: &Wish,
     manifest: &Manifest,
 ) -> Result<Published, Failure> {
-    let Some(to) = deliver::keep_resources(generated, to)? else {
+    // Under its name it is there as a whole, or not at all.
+    let draft = to.with_extension("new");
+    if deliver::keep_resources(generated, &draft)?.is_none() {
         return Ok(Published::default());
-    };
-    let kept_apart = keep_apart(&to, wish)?;
-    object::make_unique(&to, manifest)?;
-    let changes = change::note(&to)?;
+    }
+    let kept_apart = keep_apart(&draft, wish)?;
+    object::make_unique(&draft, manifest)?;
+    let changes = change::note(&draft, to)?;
+    remove(to)?;
+    disk::rename(&draft, to).map_err(|source| DiskError::new(Action::Create, to, source))?;
     for one in changes.iter().filter(|one| one.rolls_nodes) {
         tracing::warn!("cluster resources: {one}");
     }
     Ok(Published {
-        folder: Some(to),
+        folder: Some(to.to_owned()),
         kept_apart,
         changes,
     })
@@ -111,8 +115,12 @@ struct Judged {
 }
 
 fn judge(bytes: &[u8], wish: &Wish) -> Option<Judged> {
-    // One that is not YAML is `oc-mirror`'s own, and no worse for us.
-    let mut documents = object::documents(bytes)?;
+    let Some(mut documents) = object::documents(bytes) else {
+        return Some(Judged {
+            why: "it is no YAML that can be read".to_owned(),
+            rest: None,
+        });
+    };
     let (mut why, before) = (Vec::new(), documents.len());
     documents.retain(|document| {
         let misleads = document.get("kind").and_then(Value::as_str) == Some("UpdateService")
@@ -217,6 +225,12 @@ mod tests {
     fn an_update_service_without_its_image_is_kept_apart() {
         let judged = judge(b"kind: UpdateService\n", &Wish::default()).unwrap();
         assert!(judged.rest.is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_kept_apart() {
+        let judged = judge(b"kind: A\nkind: B\n", &Wish::default()).unwrap();
+        assert!(judged.rest.is_none() && judged.why.contains("no YAML"));
     }
 
     #[test]

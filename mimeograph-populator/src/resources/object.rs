@@ -81,6 +81,18 @@ pub(super) fn make_unique(folder: &Path, manifest: &Manifest) -> Result<(), Fail
     Ok(())
 }
 
+/// The stream that files of objects are of, as their labels have it.
+pub(super) fn stream_of(files: &[(String, Vec<u8>)]) -> Option<String> {
+    let all = files
+        .iter()
+        .flat_map(|(_, bytes)| documents(bytes).unwrap_or_default());
+    let label = |document: Value| {
+        let label = document.get("metadata")?.get("labels")?.get(LABEL)?;
+        Some(shortened(&part_of_a_name(label.as_str()?)))
+    };
+    all.filter_map(label).find(|name| !name.is_empty())
+}
+
 /// The stream's name as a part of Kubernetes names: what people call it, else the beginning of its id.
 fn label_of(manifest: &Manifest) -> String {
     let name = part_of_a_name(&manifest.name);

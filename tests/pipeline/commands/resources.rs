@@ -65,8 +65,11 @@ fn resources_are_kept_by_bundle_named_for_the_stream_and_compared() {
     assert_eq!(objects(&resources.join("0000000001")), first);
 
     // As an image in the target, by choice: also what was loaded before that was chosen.
-    let image = lab.target.digest_of("mirror/cluster", "store");
+    let image = lab.target.digest_of("mirror/cluster", "north");
     assert_eq!(image, None);
+    // What a link leads to is not for others.
+    let link = resources.join("0000000002/link.yaml");
+    std::os::unix::fs::symlink(lab.path("disconnected.yaml"), &link).unwrap();
     crate::trouble::configure(
         &lab,
         "disconnected",
@@ -74,10 +77,13 @@ fn resources_are_kept_by_bundle_named_for_the_stream_and_compared() {
         "artefacts:\n  resourcesImage: cluster\n",
     );
     done(&lab.populator(&["run"]));
-    let image = lab.target.digest_of("mirror/cluster", "store");
+    let image = lab.target.digest_of("mirror/cluster", "north");
     assert!(image.is_some());
-    assert_eq!(lab.target.digest_of("mirror/cluster", "store-2"), image);
-    let manifest = lab.target.manifest("mirror/cluster", "store").unwrap();
+    fs::remove_file(link).unwrap();
+    done(&lab.populator(&["run"]));
+    assert_eq!(lab.target.digest_of("mirror/cluster", "north"), image);
+    assert_eq!(lab.target.digest_of("mirror/cluster", "north.2"), image);
+    let manifest = lab.target.manifest("mirror/cluster", "north").unwrap();
     let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
     let layers = manifest["layers"].as_array().unwrap();
     assert_eq!(layers.len(), 1, "{manifest}");

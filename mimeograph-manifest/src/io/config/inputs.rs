@@ -208,6 +208,25 @@ impl Config {
                 let remedy = "put the file there, or take it out of the list";
                 return Err(self.absent(&field.index(index), file, remedy, ErrorId::InputMissing));
             }
+            // As ConfigMaps have it, a link may stay within its folder; one that leaves it might name the signing key.
+            let folder = file.parent().map(fs::canonicalize);
+            let stays = match (folder, fs::canonicalize(file)) {
+                (Some(Ok(folder)), Ok(file)) => file.starts_with(folder),
+                _ => false,
+            };
+            if !stays {
+                let message = format!(
+                    "`{field}[{index}]` is `{}`, a link out of its folder",
+                    file.display()
+                );
+                let remedy = "name the file itself";
+                return Err(self.source.named(
+                    &field.index(index),
+                    message,
+                    remedy,
+                    ErrorId::InputMissing,
+                ));
+            }
         }
         Ok(&self.artefacts.extra_files)
     }

@@ -35,7 +35,7 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Self, Mistake> {
         let remedy = "write `https://host[:port]`, or `http://…` where there is no TLS";
         if text.contains('@') {
-            let remedy = "credentials come from the standard AWS chain, never from this file";
+            let remedy = "take it out: no credentials in this file; those of S3 come from the standard AWS chain";
             return Err(Mistake::new("has an `@`", remedy).hidden());
         }
         let rest = text

@@ -197,7 +197,7 @@ pub(super) const VALUES: &[(&str, &str, &str)] = &[
     (
         "s3: { bucket: { name: b, endpoint: 'https://me:hidden@s3' } }",
         "4:26: `s3.bucket.endpoint` has an `@`",
-        "credentials come from the standard AWS chain, never from this file",
+        "take it out: no credentials in this file; those of S3 come from the standard AWS chain",
     ),
     (
         "s3: { bucket: { name: b, subDir: a//b } }",

@@ -15,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use self::families::encode;
 use self::kept::Kept;
 use super::summary::Summary;
+use crate::digest::Digest;
 use crate::failure::{ErrorId, chain};
 use crate::io::config::Config;
 use crate::io::disk;
@@ -81,7 +82,13 @@ fn write(
             '_'
         }
     };
-    let stream: String = stream.chars().map(plain).collect();
+    let mut name_of_stream: String = stream.chars().map(plain).collect();
+    if name_of_stream != stream {
+        // Another stream's would become the same.
+        let digest = Digest::of(stream.as_bytes()).to_string();
+        name_of_stream = format!("{name_of_stream}-{}", &digest[..8]);
+    }
+    let stream = name_of_stream;
     let name = format!("{}_{stream}_{}.prom", summary.program, summary.command);
     disk::create_folder(folder, 0o755)?;
     disk::write_durably(&folder.join(name), text.as_bytes(), 0o644)
