@@ -267,7 +267,7 @@ fn a_manifest_that_was_changed_between_fetch_and_load_is_refused() {
     fs::write(&manifest, text.replacen("\"sequence\"", "\"sequence\" ", 1)).unwrap();
     let calls = lab.oc_mirror_calls();
     let ran = lab.populator(&["load"]);
-    refused(&ran, 75, "INCOMPLETE", &[]);
+    refused(&ran, 77, "UNTRUSTED", &["other bytes"]);
     assert_eq!(lab.oc_mirror_calls(), calls);
     assert!(lab.loaded().is_empty());
 }
