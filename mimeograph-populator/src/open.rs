@@ -238,17 +238,12 @@ pub(crate) mod tests {
     use std::num::NonZeroUsize;
 
     use mimeograph_manifest::digest::Digest;
-    use mimeograph_manifest::key::SigningKey;
     use mimeograph_manifest::manifest::{Generation, Kind, Link, Producer, TYPE};
     use mimeograph_manifest::name::StreamId;
-    use mimeograph_manifest::signed::{FoundSignature, Signed};
     use mimeograph_manifest::trust::Policy;
 
     use super::*;
-
-    pub(crate) fn key() -> SigningKey {
-        SigningKey::from_seed(&[9; 32])
-    }
+    use crate::sample::sign;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix(seconds)
@@ -261,7 +256,7 @@ pub(crate) mod tests {
             sha256: Digest::of(b"before"),
         };
         let created = i64::try_from(number).unwrap() * 1000;
-        let manifest = Manifest {
+        sign(&Manifest {
             r#type: TYPE.to_owned(),
             stream: StreamId::from_bytes([7; 16]),
             name: "lab".to_owned(),
@@ -283,18 +278,7 @@ pub(crate) mod tests {
             local_dir: String::new(),
             files: vec![],
             annotations: BTreeMap::new(),
-        };
-        let key = key();
-        let sealed = Signed::sign(&manifest, &key).unwrap();
-        let found = FoundSignature {
-            manifest: sealed.digest.short(),
-            signer: key.public().id().short(),
-            bytes: sealed.signature.1.to_vec(),
-        };
-        let trusted = TrustedKeys::new([key.public()], NonZeroUsize::MIN);
-        Signed::new(manifest.sequence, sealed.payload, vec![found])
-            .verify(&trusted)
-            .unwrap()
+        })
     }
 
     fn accepts(
