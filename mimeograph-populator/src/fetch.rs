@@ -462,6 +462,23 @@ mod tests {
         assert_eq!(queue.take(Some(1)), None);
     }
 
+    #[test]
+    fn help_goes_where_most_is_left() {
+        let of = |chunks| manifest::File {
+            chunks: vec![chunk(8); chunks],
+            ..file()
+        };
+        let (long, short) = (of(9), of(5));
+        let runs = runs(&[&long, &short]);
+        let mut queue = Queue::new(&runs);
+        for own in [None, Some(0), Some(0)] {
+            assert!(queue.take(own).is_some_and(|(run, _)| run == 0));
+        }
+        assert_eq!(queue.take(None), Some((1, 0)));
+        // Six of nine, against four of five.
+        assert_eq!(queue.take(None), Some((0, 3)));
+    }
+
     /// What is fetched, where to, and what of it was found on the way.
     struct Fetched {
         store: Memory,

@@ -231,9 +231,8 @@ pub(crate) fn staged(manifest: &Manifest) -> impl Iterator<Item = &manifest::Fil
 
 /// The bundle's folder: digits made of its manifest's digest, so that another try finds what was fetched.
 fn staging_name(manifest: Digest) -> String {
-    let number = manifest.as_bytes()[..8]
-        .iter()
-        .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    let first = manifest.as_bytes().first_chunk().copied();
+    let number = u64::from_be_bytes(first.unwrap_or_default());
     format!("{number:020}")
 }
 
