@@ -243,7 +243,7 @@ pub(crate) mod tests {
     use mimeograph_manifest::trust::Policy;
 
     use super::*;
-    use crate::sample::sign;
+    use crate::sample::{Memory, sign, trusted};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix(seconds)
@@ -339,5 +339,29 @@ pub(crate) mod tests {
         assert!(check_audience(&for_us, None).is_err());
         assert!(check_audience(&manifest(2, &[]), None).is_ok());
         assert!(check_audience(&manifest(2, &[]), Some("lab")).is_ok());
+    }
+    #[test]
+    fn what_was_accepted_stays_so_and_the_newest_is_always_read() {
+        let mut store = Memory::default();
+        let all = [2, 3, 4].map(|number| manifest(number, &[]));
+        all.iter().for_each(|manifest| store.put(manifest));
+        let listing = Listing::of(&store).unwrap();
+        let of = |trusted: &TrustedKeys, from: u64, ledger: &Ledger| {
+            let from = Sequence::try_from(from).ok();
+            let opened = read(&store, &listing, trusted, from, ledger);
+            let opened = opened.map_err(|failure| failure.id())?;
+            let found = opened.manifests.iter().map(|one| one.sequence.number());
+            Ok((found.collect(), opened.passed.map(Sequence::number)))
+        };
+        let nothing = Ledger::default();
+        for (from, found) in [(0, vec![2, 3, 4]), (3, vec![3, 4]), (9, vec![4])] {
+            assert_eq!(of(&trusted(), from, &nothing), Ok((found, None)));
+        }
+        let nobody = TrustedKeys::new([], NonZeroUsize::MIN);
+        assert_eq!(of(&nobody, 4, &nothing), Err(ErrorId::Untrusted));
+        let mut accepted = Ledger::default();
+        accepted.apply(&all[2]);
+        assert_eq!(of(&nobody, 4, &accepted), Ok((vec![], Some(4))));
+        assert_eq!(of(&nobody, 3, &accepted), Err(ErrorId::Untrusted));
     }
 }
