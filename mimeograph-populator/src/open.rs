@@ -344,7 +344,9 @@ pub(crate) mod tests {
     fn what_was_accepted_stays_so_and_the_newest_is_always_read() {
         let mut store = Memory::default();
         let all = [2, 3, 4].map(|number| manifest(number, &[]));
-        all.iter().for_each(|manifest| store.put(manifest));
+        for manifest in &all {
+            store.put(manifest);
+        }
         let listing = Listing::of(&store).unwrap();
         let of = |trusted: &TrustedKeys, from: u64, ledger: &Ledger| {
             let from = Sequence::try_from(from).ok();
