@@ -327,85 +327,428 @@ impl Chooser<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
+pub(crate) mod tests {
     use std::num::NonZeroUsize;
 
+    use mimeograph_manifest::digest::Digest;
     use mimeograph_manifest::failure::ErrorId;
-    use mimeograph_manifest::io::store::{Listed, StoreError};
     use mimeograph_manifest::key::SigningKey;
     use mimeograph_manifest::layout::Key;
 
     use super::*;
-    use crate::open::tests::{key, manifest};
+    use crate::open::tests::manifest;
+    use crate::sample::{Memory, Sample, heartbeat, key, sign, trusted};
 
-    /// A store in memory.
-    struct Memory(BTreeMap<String, Vec<u8>>);
-
-    impl Memory {
-        fn of(manifest: &Verified<Manifest>) -> Self {
-            let name = Key::Manifest(manifest.sequence).to_string();
-            let mut objects = BTreeMap::from([(name, manifest.payload().to_vec())]);
-            for found in manifest.signatures() {
-                let name =
-                    Key::signature(manifest.sequence, &manifest.digest(), &key().public().id());
-                objects.insert(name.to_string(), found.bytes.clone());
-            }
-            Self(objects)
-        }
-
-        fn get(&self, signer: &SigningKey, link: Link) -> Result<Option<Link>, ErrorId> {
-            let reader = Shelf {
-                store: self,
-                listing: &Listing::of(self).unwrap(),
-                trusted: &TrustedKeys::new([signer.public()], NonZeroUsize::MIN),
-            };
-            let found = reader.get(link).map_err(|failure| failure.id())?;
-            Ok(found.map(|manifest| manifest.link()))
+    /// Leave that no course gave.
+    pub(crate) fn turn(manifest: &Verified<Manifest>, before: &Before) -> Turn {
+        Turn {
+            manifest: manifest.clone(),
+            before: before.clone(),
         }
     }
 
-    impl Fetch for Memory {
-        fn describe(&self) -> String {
-            "memory".to_owned()
-        }
-
-        fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
-            for (name, bytes) in self.0.iter().filter(|(name, _)| name.starts_with(prefix)) {
-                each(Listed {
-                    name: name.clone(),
-                    size: bytes.len() as u64,
-                    modified: Timestamp::from_unix(0),
-                });
-            }
-            Ok(())
-        }
-
-        fn get(&self, key: &Key, _: u64, into: &mut Vec<u8>) -> Result<bool, StoreError> {
-            into.clear();
-            let found = self.0.get(&key.to_string());
-            into.extend(found.into_iter().flatten());
-            Ok(found.is_some())
-        }
-
-        fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
-            Ok(None)
-        }
+    fn taken(store: &Memory, signer: &SigningKey, link: Link) -> Result<Option<Link>, ErrorId> {
+        let reader = Shelf {
+            store,
+            listing: &Listing::of(store).unwrap(),
+            trusted: &TrustedKeys::new([signer.public()], NonZeroUsize::MIN),
+        };
+        let found = reader.get(link).map_err(|failure| failure.id())?;
+        Ok(found.map(|manifest| manifest.link()))
     }
 
     #[test]
     fn what_a_manifest_names_is_taken_from_the_store_where_it_is_that_very_one() {
         let (named, twin) = (manifest(2, &[]), manifest(2, &["lab"]));
-        let mut store = Memory::of(&named);
-        assert_eq!(store.get(&key(), named.link()), Ok(Some(named.link())));
-        assert_eq!(store.get(&key(), twin.link()), Err(ErrorId::Fork));
-        assert_eq!(store.get(&key(), manifest(3, &[]).link()), Ok(None));
+        let mut store = Memory::default();
+        store.put(&named);
+        let taken = |signer: &_, link| taken(&store, signer, link);
+        assert_eq!(taken(&key(), named.link()), Ok(Some(named.link())));
+        assert_eq!(taken(&key(), twin.link()), Err(ErrorId::Fork));
+        assert_eq!(taken(&key(), manifest(3, &[]).link()), Ok(None));
         let stranger = SigningKey::from_seed(&[1; 32]);
-        let by_a_stranger = store.get(&stranger, named.link());
+        let by_a_stranger = taken(&stranger, named.link());
         assert_eq!(by_a_stranger, Err(ErrorId::Untrusted));
-        store
-            .0
-            .retain(|name, _| *name == Key::Manifest(named.sequence).to_string());
-        assert_eq!(store.get(&key(), named.link()), Ok(None));
+        let name = Key::Manifest(named.sequence).to_string();
+        store.objects.retain(|found, _| *found == name);
+        assert_eq!(super::tests::taken(&store, &key(), named.link()), Ok(None));
+    }
+    /// A stream, and what came of it here.
+    struct Here {
+        folder: tempfile::TempDir,
+        store: Memory,
+        /// By number, from 1 on.
+        stream: Vec<Verified<Manifest>>,
+        ledger: Ledger,
+        /// The numbers of what was found in the store.
+        found: Vec<usize>,
+        set_aside: BTreeSet<Sequence>,
+        now: i64,
+    }
+
+    /// A bundle's one blob.
+    fn blob(number: usize) -> [u8; 4] {
+        [b'b', b'l', b'o', u8::try_from(number).unwrap()]
+    }
+
+    /// What makes a stream of bundles longer.
+    #[derive(Clone, Copy)]
+    enum Next {
+        Full,
+        /// Builds on the one of this number.
+        Delta(usize),
+        /// Repeats the one of this number.
+        Heartbeat(usize),
+    }
+    use Next::{Delta, Full, Heartbeat};
+
+    const LATE: i64 = 300_000_000_000;
+
+    impl Here {
+        fn new(stream: &[Next]) -> Self {
+            Self::of(Generation::V2, stream)
+        }
+
+        fn of(generation: Generation, stream: &[Next]) -> Self {
+            let mut here = Self {
+                folder: tempfile::tempdir().unwrap(),
+                store: Memory::default(),
+                stream: vec![],
+                ledger: Ledger::default(),
+                found: vec![],
+                set_aside: BTreeSet::new(),
+                now: 5000,
+            };
+            for next in stream {
+                here.goes_on(generation, *next);
+            }
+            here
+        }
+
+        fn goes_on(&mut self, generation: Generation, next: Next) {
+            let link = |number: usize| self.stream[number - 1].link();
+            let last = self.stream.last();
+            let manifest = if let (Some(last), Heartbeat(number)) = (last, next) {
+                sign(&heartbeat(last, link(number)))
+            } else {
+                let sample = last.map_or_else(Sample::first, Sample::after);
+                let sample = sample.with(|manifest| {
+                    manifest.producer.generation = generation;
+                    (manifest.kind, manifest.requires) = match next {
+                        Delta(number) => (Kind::Delta, Some(link(number))),
+                        Full | Heartbeat(_) => (Kind::Full, None),
+                    };
+                });
+                sample
+                    .blob(&blob(self.stream.len() + 1))
+                    .put(&mut self.store)
+            };
+            self.store.put(&manifest);
+            self.stream.push(manifest);
+        }
+
+        /// The last one expires at this time.
+        fn expiring(mut self, next: Next, at: i64) -> Self {
+            self.goes_on(Generation::V2, next);
+            let last = self.stream.pop().unwrap();
+            let mut manifest = Manifest::clone(&last);
+            manifest.expires = Timestamp::from_unix(at);
+            let last = sign(&manifest);
+            self.store.put(&last);
+            self.stream.push(last);
+            self
+        }
+
+        fn metadata(&self) -> std::path::PathBuf {
+            self.folder.path().join("metadata")
+        }
+
+        fn cache(&self) -> Cache {
+            Cache::at(self.folder.path().join("cache"))
+        }
+
+        /// Is applied, and in the cache.
+        fn applied(mut self, numbers: &[usize]) -> Self {
+            for number in numbers {
+                let manifest = &self.stream[number - 1];
+                let inventory = self.store.inventory(manifest).to_bytes().unwrap();
+                Ledger::keep_inventory(&self.metadata(), manifest.sequence, &inventory).unwrap();
+                let blob = blob(*number);
+                self.cache().put(&Digest::of(&blob), &blob[..]).unwrap();
+                self.ledger.apply(manifest);
+            }
+            self
+        }
+
+        /// The cache has lost what it brought.
+        fn lost(self, number: usize) -> Self {
+            self.cache().remove(&Digest::of(&blob(number))).unwrap();
+            self
+        }
+
+        /// Is in the store, verified and accepted; the others are not there.
+        fn found(mut self, numbers: &[usize]) -> Self {
+            self.found = numbers.to_vec();
+            for (number, manifest) in (1..).zip(&self.stream) {
+                if !numbers.contains(&number) {
+                    let name = Key::Manifest(manifest.sequence).to_string();
+                    self.store.objects.remove(&name);
+                }
+            }
+            self
+        }
+
+        /// Is in the store, but of the past: nobody has looked at it.
+        fn lies_there(mut self, number: usize) -> Self {
+            self.store.put(&self.stream[number - 1]);
+            self
+        }
+
+        fn set_aside(mut self, numbers: &[u64]) -> Self {
+            self.set_aside = numbers.iter().map(|n| (*n).try_into().unwrap()).collect();
+            self
+        }
+
+        fn at(mut self, now: i64) -> Self {
+            self.now = now;
+            self
+        }
+
+        fn course(&self, asked: Asked) -> Result<Option<Course>, Failure> {
+            let found: Vec<_> = self
+                .found
+                .iter()
+                .map(|n| self.stream[n - 1].clone())
+                .collect();
+            let place = Shelf {
+                store: &self.store,
+                listing: &Listing::of(&self.store).unwrap(),
+                trusted: &trusted(),
+            };
+            let chooser = Chooser {
+                ledger: &self.ledger,
+                metadata: &self.metadata(),
+                cache: &self.cache(),
+                shelf: &place,
+                found: &found,
+                set_aside: &self.set_aside,
+                now: Timestamp::from_unix(self.now),
+            };
+            chooser.choose(asked)
+        }
+
+        fn asked(&self, asked: Asked) -> Chosen {
+            let course = self.course(asked);
+            let course = course.map_err(|failure| failure.as_error().to_string())?;
+            Ok(course.map(|course| {
+                let merge = course.merge.iter().map(|one| one.sequence.number());
+                (merge.collect(), course.load.sequence.number())
+            }))
+        }
+
+        fn newest(&self) -> Chosen {
+            self.asked(Asked::Newest)
+        }
+
+        /// What a gap says, and the other side is told to run.
+        fn gap(&self) -> (String, String) {
+            let failure = self.course(Asked::Newest).unwrap_err();
+            assert_eq!(failure.id(), ErrorId::Gap);
+            let hint = failure.hint().unwrap();
+            let told = hint.split('`').nth(1).unwrap().to_owned();
+            (failure.as_error().to_string(), told)
+        }
+    }
+
+    /// What is merged and what is loaded, by number; or why nothing is.
+    type Chosen = Result<Option<(Vec<u64>, u64)>, String>;
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it is what is expected of a choice"
+    )]
+    fn to(merge: &[u64], load: u64) -> Chosen {
+        Ok(Some((merge.to_vec(), load)))
+    }
+
+    #[test]
+    fn the_newest_is_loaded_after_what_it_builds_on_is_in_the_cache() {
+        let stream = || Here::new(&[Full, Delta(1), Delta(2), Full, Delta(4)]);
+        assert_eq!(stream().found(&[1]).newest(), to(&[], 1));
+        assert_eq!(stream().found(&[1, 2, 3]).newest(), to(&[1, 2], 3));
+        assert_eq!(stream().found(&[1, 2, 3, 4]).newest(), to(&[], 4));
+        let one = || stream().applied(&[1]);
+        assert_eq!(one().found(&[1, 2, 3]).newest(), to(&[2], 3));
+        assert_eq!(one().found(&[1, 2, 3, 4, 5]).newest(), to(&[4], 5));
+        assert_eq!(one().found(&[1]).newest(), Ok(None));
+        assert_eq!(one().found(&[]).newest(), Ok(None));
+        let two = stream().applied(&[1, 2]).found(&[1, 2]);
+        assert_eq!(two.newest(), Ok(None));
+        // What was passed over below the mark is not put into the cache again.
+        assert_eq!(stream().applied(&[4]).found(&[1, 2, 3]).newest(), Ok(None));
+    }
+
+    #[test]
+    fn each_step_builds_on_what_came_before_it() {
+        let here = Here::new(&[Full, Delta(1), Delta(2), Delta(3)]);
+        let here = here.applied(&[1]).found(&[2, 3, 4]);
+        let course = here.course(Asked::Newest).unwrap().unwrap();
+        assert!(course.clone().steps().load().is_none());
+        let mut steps = course.steps();
+        let has = |turn: &Turn| {
+            let came = (1..5).filter(|n| turn.before().has(&Digest::of(&blob(*n))));
+            (turn.manifest().sequence.number(), came.collect::<Vec<_>>())
+        };
+        for (number, came) in [(2, vec![1]), (3, vec![1, 2])] {
+            let turn = steps.next_merge().unwrap();
+            assert_eq!(has(&turn), (number, came));
+            steps.merged(here.store.inventory(turn.manifest()));
+        }
+        assert!(steps.next_merge().is_none());
+        assert_eq!(has(&steps.load().unwrap()), (4, vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn nothing_below_what_the_second_copy_knows_of_is_loaded() {
+        let mut here = Here::new(&[Full, Full]).found(&[1, 2]);
+        for (floor, course) in [(2, to(&[], 2)), (3, Ok(None))] {
+            here.ledger.floor = Some(floor.try_into().unwrap());
+            assert_eq!(here.newest(), course);
+        }
+        let older = here.asked(Asked::This(2.try_into().unwrap())).unwrap_err();
+        assert!(older.starts_with("bundle 2 is below bundle 3"), "{older}");
+    }
+
+    #[test]
+    fn what_is_not_whole_in_the_store_stands_in_nobodys_way() {
+        let here = || Here::new(&[Full, Delta(1), Full]).found(&[1, 2, 3]);
+        assert_eq!(here().set_aside(&[3]).newest(), to(&[1], 2));
+        assert_eq!(here().set_aside(&[1, 2]).newest(), to(&[], 3));
+        assert_eq!(here().set_aside(&[1, 2, 3]).newest(), Ok(None));
+        // What builds on it has to wait, too.
+        let without = here().found(&[1, 2]).set_aside(&[1]);
+        let (says, _) = without.gap();
+        assert_eq!(says, "bundle 1 is missing, which bundle 2 builds on");
+    }
+
+    #[test]
+    fn what_has_expired_is_loaded_only_where_something_that_has_not_stands_on_it() {
+        let (past, now, future) = (4999, 5000, 5000);
+        let one = || Here::new(&[]).expiring(Full, past).at(now);
+        assert_eq!(one().found(&[1]).newest(), Ok(None));
+        assert_eq!(
+            Here::new(&[]).expiring(Full, future).found(&[1]).newest(),
+            to(&[], 1)
+        );
+        let repeated = one().expiring(Heartbeat(1), future);
+        assert_eq!(repeated.found(&[1, 2]).newest(), to(&[], 1));
+        let repeated = one().expiring(Heartbeat(1), past);
+        assert_eq!(repeated.found(&[1, 2]).newest(), Ok(None));
+        // A part of the newest is held back, and the old one does not take its place.
+        let replaced = one().expiring(Full, future).set_aside(&[2]);
+        assert_eq!(replaced.found(&[1, 2]).newest(), Ok(None));
+        let chain = || {
+            let chain = one().expiring(Delta(1), past).expiring(Delta(2), future);
+            chain.set_aside(&[2, 3])
+        };
+        assert_eq!(chain().found(&[1, 2, 3]).newest(), to(&[], 1));
+        assert_eq!(chain().found(&[1, 3]).newest(), Ok(None));
+        // What is alive and older says nothing of it.
+        let later = Here::new(&[Full]).expiring(Delta(1), past).applied(&[1]);
+        assert_eq!(later.found(&[1, 2]).newest(), Ok(None));
+    }
+
+    #[test]
+    fn a_bundle_that_is_asked_for_is_loaded_unless_it_is_below_the_mark() {
+        let number = |number: u64| Sequence::try_from(number).unwrap();
+        let stream = [Full, Delta(1), Delta(2), Heartbeat(3), Full];
+        let here = Here::new(&stream).applied(&[1, 2]).found(&[1, 2, 3, 4, 5]);
+        let this = |n| here.asked(Asked::This(number(n)));
+        let older = |n| here.asked(Asked::ThisOrOlder(number(n)));
+        let says = this(1).unwrap_err();
+        assert!(says.starts_with("bundle 1 is below bundle 2"), "{says}");
+        assert_eq!(older(1), to(&[], 1));
+        for n in [2, 3, 5] {
+            assert_eq!(this(n), to(&[], n));
+            assert_eq!(older(n), to(&[], n));
+        }
+        for n in [4, 6] {
+            let says = format!("there is no bundle {n} with content in the store");
+            assert_eq!(this(n), Err(says.clone()));
+            assert_eq!(older(n), Err(says));
+        }
+        // Expired or not: a person asks for it.
+        let late = here.at(LATE);
+        assert_eq!(late.newest(), Ok(None));
+        assert_eq!(late.asked(Asked::This(number(3))), to(&[], 3));
+        let aside = late.set_aside(&[3]);
+        assert_eq!(aside.asked(Asked::This(number(3))), Ok(None));
+    }
+
+    #[test]
+    fn a_gap_names_what_is_missing_and_what_the_other_side_must_run() {
+        let stream = || Here::new(&[Full, Delta(1), Delta(2), Delta(3)]);
+        let missing =
+            |needed, found| format!("bundle {needed} is missing, which bundle {found} builds on");
+        let full = || "mimeograph-bundler run --full".to_owned();
+        let since = |n| format!("mimeograph-bundler run --since-sequence {n}");
+        let begun = || stream().applied(&[1, 2]);
+        assert_eq!(begun().found(&[4]).gap(), (missing(3, 4), since(2)));
+        assert_eq!(stream().found(&[2]).gap(), (missing(1, 2), full()));
+        // Of several, what the newest lacks.
+        assert_eq!(stream().found(&[2, 4]).gap(), (missing(3, 4), full()));
+
+        let gone = |needed, found| {
+            missing(needed, found) + " and which `oc-mirror`'s cache does not hold any more"
+        };
+        let all = || stream().applied(&[1, 2, 3]).found(&[4]);
+        assert_eq!(all().newest(), to(&[], 4));
+        assert_eq!(all().lost(3).gap(), (gone(3, 4), since(2)));
+        assert_eq!(all().lost(2).gap(), (gone(2, 4), since(1)));
+        assert_eq!(all().lost(1).gap(), (gone(1, 4), full()));
+    }
+
+    #[test]
+    fn what_the_cache_has_lost_comes_from_the_store_again() {
+        let stream = || Here::new(&[Full, Delta(1), Delta(2), Delta(3)]);
+        let all = || stream().applied(&[1, 2, 3]).found(&[4]);
+        assert_eq!(all().lost(2).lies_there(2).newest(), to(&[2], 4));
+        let both = all().lost(2).lost(3).lies_there(2).lies_there(3);
+        assert_eq!(both.newest(), to(&[2, 3], 4));
+        // What it held is not known any more.
+        let here = all().lies_there(3);
+        let kept = here.metadata().join("inventories/0000000003.json");
+        std::fs::write(kept, "junk").unwrap();
+        assert_eq!(here.newest(), to(&[3], 4));
+        // What was passed over never came.
+        let mut here = all().lies_there(2);
+        let passed = here.ledger.bundles.get_mut(&2.try_into().unwrap());
+        passed.unwrap().fate = crate::ledger::Fate::Skipped;
+        assert_eq!(here.newest(), to(&[2], 4));
+    }
+
+    #[test]
+    fn what_a_heartbeat_repeats_and_never_came_is_a_gap() {
+        let stream = || Here::new(&[Full, Delta(1), Heartbeat(2), Heartbeat(2)]);
+        let one = || stream().applied(&[1]);
+        let (says, told) = one().found(&[1, 3, 4]).gap();
+        assert_eq!(says, "bundle 2 is missing, which bundle 3 builds on");
+        assert_eq!(told, "mimeograph-bundler run --since-sequence 1");
+        // It is there, and others tell what is wrong with it.
+        let aside = one().found(&[1, 2, 3]).set_aside(&[2]);
+        assert_eq!(aside.newest(), Ok(None));
+        let both = stream().applied(&[1, 2]);
+        assert_eq!(both.found(&[3, 4]).newest(), Ok(None));
+        let full = Here::new(&[Full, Full, Heartbeat(1)]).applied(&[2]);
+        assert_eq!(full.found(&[3]).newest(), Ok(None));
+    }
+
+    #[test]
+    fn v1_loads_one_after_the_other_and_has_no_cache() {
+        let stream = || Here::of(Generation::V1, &[Full, Delta(1), Delta(2)]);
+        assert_eq!(stream().found(&[1, 2, 3]).newest(), to(&[], 1));
+        let begun = || stream().applied(&[1]).lost(1);
+        assert_eq!(begun().found(&[2, 3]).newest(), to(&[], 2));
+        assert_eq!(begun().found(&[2]).newest(), to(&[], 2));
     }
 }

@@ -399,7 +399,14 @@ impl Rooms {
 
 #[cfg(test)]
 mod tests {
+    use mimeograph_manifest::io::store::{Listed, StoreError};
+    use mimeograph_manifest::layout::Key;
+    use mimeograph_manifest::manifest::Role;
+    use mimeograph_manifest::time::Timestamp;
+    use rustix::process::Signal;
+
     use super::*;
+    use crate::sample::{Memory, cut, noise};
 
     const LENGTHS: [u64; 7] = [1, 8, 8, 3, 2, 8, 5];
 
@@ -453,5 +460,267 @@ mod tests {
         assert!(queue.take(None).is_some());
         queue.stop();
         assert_eq!(queue.take(Some(1)), None);
+    }
+
+    #[test]
+    fn help_goes_where_most_is_left() {
+        let of = |chunks| manifest::File {
+            chunks: vec![chunk(8); chunks],
+            ..file()
+        };
+        let (long, short) = (of(9), of(5));
+        let runs = runs(&[&long, &short]);
+        let mut queue = Queue::new(&runs);
+        for own in [None, Some(0), Some(0)] {
+            assert!(queue.take(own).is_some_and(|(run, _)| run == 0));
+        }
+        assert_eq!(queue.take(None), Some((1, 0)));
+        // Six of nine, against four of five.
+        assert_eq!(queue.take(None), Some((0, 3)));
+    }
+
+    /// What is fetched, where to, and what of it was found on the way.
+    struct Fetched {
+        store: Memory,
+        files: Vec<manifest::File>,
+        folder: tempfile::TempDir,
+    }
+
+    impl Fetched {
+        fn of(files: &[(&'static str, Vec<u8>)], chunk_size: u64) -> Self {
+            let mut store = Memory::default();
+            let cut = |(name, bytes): &(&str, Vec<u8>)| {
+                cut(name, Role::Extra, bytes, chunk_size, &mut store)
+            };
+            Self {
+                files: files.iter().map(cut).collect(),
+                store,
+                folder: tempfile::tempdir().unwrap(),
+            }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn fetch(&self, parallel: usize, interrupt: &Interrupt) -> Result<(Digests, u64), ErrorId> {
+            let seen = Mutex::new(0);
+            let pace = Pace {
+                parallel,
+                throttle: &Throttle::default(),
+                interrupt,
+                progress: &|bytes| *seen.lock().unwrap() += bytes,
+            };
+            let files: Vec<_> = self.files.iter().collect();
+            let digests = fetch(&self.store, &files, self.folder.path(), pace);
+            let digests = digests.map_err(|failure| failure.id())?;
+            Ok((digests, seen.into_inner().unwrap()))
+        }
+
+        fn whole(&self, parallel: usize) -> Digests {
+            let (digests, seen) = self.fetch(parallel, &Interrupt::default()).unwrap();
+            assert_eq!(seen, self.files.iter().map(|file| file.size).sum::<u64>());
+            for file in &self.files {
+                let bytes = fs::read(self.path(file.name.as_str())).unwrap();
+                assert!(file.is(&bytes), "{}", file.name);
+            }
+            digests
+        }
+
+        /// The chunks of one file, by number, in the order in which a store tells what was read.
+        fn chunks(&self, file: usize, numbers: &[usize]) -> Vec<Digest> {
+            let chunks = &self.files[file].chunks;
+            let mut digests: Vec<_> = numbers.iter().map(|n| chunks[*n].stored).collect();
+            digests.sort_unstable();
+            digests
+        }
+    }
+
+    /// Three chunks that do not compress, and three that do.
+    fn two_files() -> Fetched {
+        let text = [b"a", b"b", b"c"].map(|letter| letter.repeat(300_000));
+        Fetched::of(
+            &[("x/plain", noise(1, 900_000)), ("text", text.concat())],
+            300_000,
+        )
+    }
+
+    #[test]
+    fn files_are_put_together_for_us_alone() {
+        for parallel in [1, 2, 7] {
+            let fetched = two_files();
+            assert_eq!(fetched.files[0].chunks[0].encoding, Encoding::None);
+            assert_eq!(fetched.files[1].chunks[0].encoding, Encoding::Zstd);
+            fetched.whole(parallel);
+            for name in ["x/plain", "text"] {
+                let mode = fs::metadata(fetched.path(name)).unwrap().permissions();
+                assert_eq!(mode.mode() & 0o777, 0o600);
+            }
+            let folder = fs::metadata(fetched.path("x")).unwrap().permissions();
+            assert_eq!(folder.mode() & 0o777, 0o700);
+            assert_eq!(fetched.store.read().len(), 6);
+        }
+    }
+
+    #[test]
+    fn one_who_has_a_run_to_himself_hashes_it_as_a_whole() {
+        let bytes = [noise(1, 250), noise(2, 99)].concat();
+        let fetched = Fetched::of(&[("a", bytes.clone()), ("b", vec![7; 1])], 100);
+        for _ in ["fetched", "found there"] {
+            let digests = fetched.whole(1);
+            assert_eq!(digests.get(0, &(0..349)), Some(Digest::of(&bytes)));
+            // What is one chunk is known by that.
+            assert_eq!(digests.get(1, &(0..1)), None);
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_is_not_fetched_twice_unless_it_is_wrong() {
+        let fetched = two_files();
+        fetched.whole(2);
+        fetched.store.read();
+        let (plain, text) = (fetched.path("x/plain"), fetched.path("text"));
+        // Closed, as what is whole is; one too long, the other cut short, and each with a byte that is wrong.
+        let mut bytes = fs::read(&plain).unwrap();
+        bytes[300_000] ^= 1;
+        bytes.push(0);
+        fs::write(&plain, &bytes).unwrap();
+        fs::set_permissions(&plain, Permissions::from_mode(0o400)).unwrap();
+        let mut bytes = fs::read(&text).unwrap();
+        bytes[299_999] ^= 1;
+        bytes.truncate(899_999);
+        fs::write(&text, &bytes).unwrap();
+        fetched.whole(2);
+        let mut expected = fetched.chunks(0, &[1]);
+        expected.extend(fetched.chunks(1, &[0, 2]));
+        expected.sort_unstable();
+        assert_eq!(fetched.store.read(), expected);
+        fetched.whole(2);
+        assert_eq!(fetched.store.read(), []);
+    }
+
+    #[test]
+    fn a_stretch_that_was_left_in_part_is_hashed_as_what_it_became() {
+        let bytes = noise(1, 300_000);
+        let fetched = Fetched::of(&[("a", bytes.clone())], 100_000);
+        for wrong in [0, 100_000, 299_999] {
+            fetched.whole(1);
+            let mut left = bytes.clone();
+            left[wrong] ^= 1;
+            fs::write(fetched.path("a"), left).unwrap();
+            let digests = fetched.whole(1);
+            let whole = digests.get(0, &(0..300_000));
+            assert_eq!(whole, Some(Digest::of(&bytes)), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_first_error_ends_it_and_a_signal_too() {
+        let mut fetched = two_files();
+        let chunk = fetched.files[0].chunks[1];
+        fetched.store.chunk(&chunk)[0] ^= 1;
+        let fetch = |fetched: &Fetched, interrupt| fetched.fetch(1, interrupt).err();
+        let none = Interrupt::default();
+        assert_eq!(fetch(&fetched, &none), Some(ErrorId::ChunkDamaged));
+        assert_eq!(fetched.store.read(), fetched.chunks(0, &[0, 1]));
+        fetched.store.without(&chunk);
+        assert_eq!(fetch(&fetched, &none), Some(ErrorId::Incomplete));
+        fetched.store.read();
+        let raised = Interrupt::default();
+        raised.raise(Signal::TERM);
+        assert_eq!(fetch(&fetched, &raised), Some(ErrorId::Interrupted));
+        assert_eq!(fetched.store.read(), []);
+    }
+
+    /// The first chunk of a pair does not arrive before the second is on its way.
+    struct Together {
+        store: Memory,
+        begun: Mutex<Vec<Digest>>,
+        more: Condvar,
+        until: Vec<(Digest, Digest)>,
+    }
+
+    impl Fetch for Together {
+        fn describe(&self) -> String {
+            self.store.describe()
+        }
+
+        fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
+            self.store.list(prefix, each)
+        }
+
+        fn get(&self, key: &Key, limit: u64, into: &mut Vec<u8>) -> Result<bool, StoreError> {
+            if let Key::Chunk(chunk) = key {
+                let mut begun = self.begun.lock().unwrap();
+                begun.push(*chunk);
+                self.more.notify_all();
+                if let Some((_, other)) = self.until.iter().find(|(one, _)| one == chunk) {
+                    let waits = |begun: &mut Vec<Digest>| !begun.contains(other);
+                    drop(self.more.wait_while(begun, waits).unwrap());
+                }
+            }
+            self.store.get(key, limit, into)
+        }
+
+        fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+            self.store.clock()
+        }
+    }
+
+    #[test]
+    fn one_who_helps_does_not_spoil_what_is_hashed_as_a_whole() {
+        let Fetched {
+            store,
+            files,
+            folder,
+        } = Fetched::of(&[("a", noise(1, 300))], 100);
+        let chunks = files[0].chunks.iter().map(|chunk| chunk.stored);
+        let chunks: Vec<_> = chunks.collect();
+        // One has the first, the other the second, until the one has the last.
+        let store = Together {
+            store,
+            begun: Mutex::default(),
+            more: Condvar::new(),
+            until: vec![(chunks[0], chunks[1]), (chunks[1], chunks[2])],
+        };
+        let pace = Pace {
+            parallel: 2,
+            throttle: &Throttle::default(),
+            interrupt: &Interrupt::default(),
+            progress: &|_| (),
+        };
+        let digests = fetch(&store, &[&files[0]], folder.path(), pace).unwrap();
+        // Nobody saw all of it.
+        assert_eq!(digests.get(0, &(0..300)), None);
+        assert!(files[0].is(&fs::read(folder.path().join("a")).unwrap()));
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_to_is_named() {
+        let fetched = two_files();
+        fs::write(fetched.path("x"), "").unwrap();
+        let error = target(&fetched.path("x/plain"), 1).err().unwrap();
+        assert_eq!(error.id(), ErrorId::CannotCreate);
+        assert!(error.to_string().contains("x/plain"), "{error}");
+    }
+
+    #[test]
+    fn a_chunk_has_its_room_and_gives_it_back() {
+        let rooms = Rooms::default();
+        let left = || *rooms.left.lock().unwrap();
+        let all = left();
+        // Two of the largest, in both forms.
+        assert_eq!(all, 4 * limits::CHUNK_SIZE);
+        let of = |stored_size, raw_size| Chunk {
+            stored_size,
+            ..chunk(raw_size)
+        };
+        rooms.with(&of(10, 100), |_| {
+            assert_eq!(left(), all - 110);
+            rooms.with(&of(0, all - 110), |_| assert_eq!(left(), 0));
+        });
+        // Nothing waits for more than there is.
+        rooms.with(&of(all, all), |_| assert_eq!(left(), 0));
+        assert_eq!(left(), all);
     }
 }

@@ -80,3 +80,6 @@ mod trust;
 pub mod unpack;
 pub mod verify;
 mod whereabouts;
+
+#[cfg(test)]
+mod sample;

@@ -238,17 +238,12 @@ pub(crate) mod tests {
     use std::num::NonZeroUsize;
 
     use mimeograph_manifest::digest::Digest;
-    use mimeograph_manifest::key::SigningKey;
     use mimeograph_manifest::manifest::{Generation, Kind, Link, Producer, TYPE};
     use mimeograph_manifest::name::StreamId;
-    use mimeograph_manifest::signed::{FoundSignature, Signed};
     use mimeograph_manifest::trust::Policy;
 
     use super::*;
-
-    pub(crate) fn key() -> SigningKey {
-        SigningKey::from_seed(&[9; 32])
-    }
+    use crate::sample::{Memory, sign, trusted};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix(seconds)
@@ -261,7 +256,7 @@ pub(crate) mod tests {
             sha256: Digest::of(b"before"),
         };
         let created = i64::try_from(number).unwrap() * 1000;
-        let manifest = Manifest {
+        sign(&Manifest {
             r#type: TYPE.to_owned(),
             stream: StreamId::from_bytes([7; 16]),
             name: "lab".to_owned(),
@@ -283,18 +278,7 @@ pub(crate) mod tests {
             local_dir: String::new(),
             files: vec![],
             annotations: BTreeMap::new(),
-        };
-        let key = key();
-        let sealed = Signed::sign(&manifest, &key).unwrap();
-        let found = FoundSignature {
-            manifest: sealed.digest.short(),
-            signer: key.public().id().short(),
-            bytes: sealed.signature.1.to_vec(),
-        };
-        let trusted = TrustedKeys::new([key.public()], NonZeroUsize::MIN);
-        Signed::new(manifest.sequence, sealed.payload, vec![found])
-            .verify(&trusted)
-            .unwrap()
+        })
     }
 
     fn accepts(
@@ -355,5 +339,31 @@ pub(crate) mod tests {
         assert!(check_audience(&for_us, None).is_err());
         assert!(check_audience(&manifest(2, &[]), None).is_ok());
         assert!(check_audience(&manifest(2, &[]), Some("lab")).is_ok());
+    }
+    #[test]
+    fn what_was_accepted_stays_so_and_the_newest_is_always_read() {
+        let mut store = Memory::default();
+        let all = [2, 3, 4].map(|number| manifest(number, &[]));
+        for manifest in &all {
+            store.put(manifest);
+        }
+        let listing = Listing::of(&store).unwrap();
+        let of = |trusted: &TrustedKeys, from: u64, ledger: &Ledger| {
+            let from = Sequence::try_from(from).ok();
+            let opened = read(&store, &listing, trusted, from, ledger);
+            let opened = opened.map_err(|failure| failure.id())?;
+            let found = opened.manifests.iter().map(|one| one.sequence.number());
+            Ok((found.collect(), opened.passed.map(Sequence::number)))
+        };
+        let nothing = Ledger::default();
+        for (from, found) in [(0, vec![2, 3, 4]), (3, vec![3, 4]), (9, vec![4])] {
+            assert_eq!(of(&trusted(), from, &nothing), Ok((found, None)));
+        }
+        let nobody = TrustedKeys::new([], NonZeroUsize::MIN);
+        assert_eq!(of(&nobody, 4, &nothing), Err(ErrorId::Untrusted));
+        let mut accepted = Ledger::default();
+        accepted.apply(&all[2]);
+        assert_eq!(of(&nobody, 4, &accepted), Ok((vec![], Some(4))));
+        assert_eq!(of(&nobody, 3, &accepted), Err(ErrorId::Untrusted));
     }
 }

@@ -231,9 +231,8 @@ pub(crate) fn staged(manifest: &Manifest) -> impl Iterator<Item = &manifest::Fil
 
 /// The bundle's folder: digits made of its manifest's digest, so that another try finds what was fetched.
 fn staging_name(manifest: Digest) -> String {
-    let number = manifest.as_bytes()[..8]
-        .iter()
-        .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    let first = manifest.as_bytes().first_chunk().copied();
+    let number = u64::from_be_bytes(first.unwrap_or_default());
     format!("{number:020}")
 }
 
@@ -431,5 +430,251 @@ impl VerifiedBundle {
         if let Err(error) = disk::remove(&self.staging) {
             tracing::warn!(folder = %self.staging.display(), %error, "failed to remove what was staged");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+    use std::os::unix::fs::symlink;
+
+    use mimeograph_manifest::inventory::Before;
+    use mimeograph_manifest::io::interrupt::Interrupt;
+    use mimeograph_manifest::io::throttle::Throttle;
+    use mimeograph_manifest::signed::Verified;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::course::tests::turn;
+    use crate::sample::{Memory, Sample, noise};
+
+    fn previewed(manifest: &Verified<Manifest>, before: &Before, store: &Memory) -> Previewed {
+        Previewed::of(turn(manifest, before), store).unwrap()
+    }
+
+    fn fetched(
+        previewed: Previewed,
+        store: &Memory,
+        bundle_dir: &Path,
+        purpose: Purpose,
+    ) -> Result<VerifiedBundle, ErrorId> {
+        let pace = Pace {
+            parallel: 2,
+            throttle: &Throttle::default(),
+            interrupt: &Interrupt::default(),
+            progress: &|_| (),
+        };
+        let keys = ReleaseKeys::default();
+        let fetched = previewed.fetch(store, bundle_dir, pace, &keys, purpose);
+        fetched.map_err(|failure| failure.id())
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    /// A bundle of two archives with a file of every role.
+    fn sample() -> (Memory, Verified<Manifest>) {
+        let mut store = Memory::default();
+        let layers = [noise(1, 3000), noise(2, 100_000)];
+        let manifest = Sample::first()
+            .cut_at(10_000)
+            .blob(&layers[0])
+            .next_archive()
+            .blob(&layers[1])
+            .image("a", &layers.map(|layer| Digest::of(&layer)))
+            .file(Role::Local, "charts/x.tgz", b"local")
+            .file(Role::Extra, "charts/x.tgz", b"extra")
+            .file(Role::History, "history.json", b"history")
+            .put(&mut store);
+        (store, manifest)
+    }
+
+    const ARCHIVES: [&str; 2] = ["mirror_000001.tar", "mirror_000002.tar"];
+
+    #[test]
+    fn a_bundle_lies_in_a_private_folder_that_holds_nothing_else() {
+        let (store, manifest) = sample();
+        let folder = tempfile::tempdir().unwrap();
+        let number = u64::from_str_radix(&manifest.digest().short(), 16).unwrap();
+        let name = format!("{number:020}");
+        let staging = folder.path().join(&name);
+        // What an earlier try, or somebody, left there.
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "victim").unwrap();
+        fs::create_dir_all(staging.join("1/mirror_000002.tar/x")).unwrap();
+        fs::write(staging.join("1/mirror_000001.tar.bak"), "").unwrap();
+        symlink(&victim, staging.join("1/mirror_000001.tar")).unwrap();
+        fs::set_permissions(&staging, Permissions::from_mode(0o755)).unwrap();
+
+        let preview = previewed(&manifest, &Before::default(), &store);
+        let bundle = fetched(preview, &store, folder.path(), Purpose::Load).unwrap();
+        assert_eq!(mode(&staging), 0o700);
+        assert_eq!(bundle.from(), format!("{name}/1"));
+        assert_eq!(bundle.archives(), staging.join("1"));
+        assert_eq!(names(&bundle.archives()), ARCHIVES);
+        for (name, file) in ARCHIVES.iter().zip(manifest.files(Role::Archive)) {
+            let path = bundle.archives().join(name);
+            assert!(file.is(&fs::read(&path).unwrap()), "{name}");
+            assert_eq!(mode(&path), 0o400);
+        }
+        assert_eq!(fs::read(&victim).unwrap(), b"victim");
+        let read = |folder: PathBuf, name| fs::read(folder.join(name)).unwrap();
+        assert_eq!(read(bundle.local(), "charts/x.tgz"), b"local");
+        assert_eq!(read(bundle.extra(), "charts/x.tgz"), b"extra");
+        assert_eq!(read(staging.join("4"), "history.json"), b"history");
+        // Cluster resources wait beside them, in a folder of their own.
+        let staged = names(&staging);
+        assert_eq!(staged, ["1", "2", "3", "4"]);
+        assert_eq!(bundle.resources(), staging.join("5"));
+
+        bundle.discard();
+        assert_eq!(names(folder.path()), ["victim"]);
+    }
+
+    #[test]
+    fn what_was_signed_is_given_on_byte_for_byte() {
+        let (store, manifest) = sample();
+        let folder = tempfile::tempdir().unwrap();
+        let preview = previewed(&manifest, &Before::default(), &store);
+        assert_eq!(*preview.manifest(), *manifest);
+        assert_eq!(*preview.inventory(), store.inventory(&manifest));
+        let asked = &preview.imageset().mirror.additional_images;
+        assert_eq!(asked[0].name.value, "lab.example/a:v1");
+        let bundle = fetched(preview, &store, folder.path(), Purpose::Load).unwrap();
+        let is = |role, bytes| manifest.files(role).next().unwrap().is(bytes);
+        assert!(is(Role::Imageset, bundle.imageset_bytes()));
+        assert!(is(Role::Inventory, bundle.inventory_bytes()));
+        assert_eq!(*bundle.inventory(), store.inventory(&manifest));
+        assert_eq!(bundle.turn().manifest().digest(), manifest.digest());
+        assert_eq!(bundle.generation(), Generation::V2);
+    }
+
+    #[test]
+    fn every_blob_is_found_in_its_archive() {
+        let (store, manifest) = sample();
+        let folder = tempfile::tempdir().unwrap();
+        let preview = previewed(&manifest, &Before::default(), &store);
+        let bundle = fetched(preview, &store, folder.path(), Purpose::Merge).unwrap();
+        let mut archives = bundle.open_archives().unwrap();
+        let mut of = [0, 0];
+        for (blob, size) in &bundle.inventory().structure.blobs {
+            let (archive, at) = bundle.place(blob).unwrap();
+            of[archive] += 1;
+            let mut bytes = vec![0; usize::try_from(*size).unwrap()];
+            archives[archive].seek(SeekFrom::Start(at)).unwrap();
+            archives[archive].read_exact(&mut bytes).unwrap();
+            assert_eq!(Digest::of(&bytes), *blob);
+        }
+        assert_eq!(of, [1, 2]);
+        assert_eq!(bundle.place(&Digest::of(b"other")), None);
+    }
+
+    #[test]
+    fn what_is_loaded_is_what_was_asked_for_and_whole_over_what_came_before() {
+        let mut store = Memory::default();
+        let layer = noise(1, 100);
+        let first = Sample::first().blob(&layer).put(&mut store);
+        let mut before = Before::default();
+        before.add_newer(store.inventory(&first));
+        let nothing = Before::default();
+        let image = || Sample::after(&first).image("a", &[Digest::of(&layer)]);
+        let whole = image().put(&mut store);
+        let other = image().unwished().put(&mut store);
+        let folder = tempfile::tempdir().unwrap();
+        let fetched = |manifest, before, purpose| {
+            let preview = previewed(manifest, before, &store);
+            fetched(preview, &store, folder.path(), purpose).map(drop)
+        };
+        assert_eq!(fetched(&whole, &before, Purpose::Load), Ok(()));
+        let not_closed = Err(ErrorId::NotClosed);
+        assert_eq!(fetched(&whole, &nothing, Purpose::Load), not_closed);
+        let mismatch = Err(ErrorId::InventoryMismatch);
+        assert_eq!(fetched(&other, &before, Purpose::Load), mismatch);
+        // Under a newer bundle that is judged as a whole.
+        assert_eq!(fetched(&whole, &nothing, Purpose::Merge), Ok(()));
+        assert_eq!(fetched(&other, &before, Purpose::Merge), Ok(()));
+    }
+
+    #[test]
+    fn only_what_was_staged_of_others_is_swept_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let waited = Digest::of(b"waited for");
+        let mut kept = vec![
+            "2".to_owned(),
+            "0000000000000000007".to_owned(),
+            "000000000000000000007".to_owned(),
+            "0000000000000000000x".to_owned(),
+            staging_name(waited),
+        ];
+        kept.sort_unstable();
+        let old = "00000000000000000007".to_owned();
+        for name in kept.iter().chain([&old]) {
+            fs::create_dir_all(folder.path().join(name).join("1")).unwrap();
+        }
+        sweep(folder.path(), &[waited]).unwrap();
+        assert_eq!(names(folder.path()), kept);
+        assert!(sweep(&folder.path().join("absent"), &[]).is_err());
+    }
+
+    /// On every Linux, and never with a free byte.
+    const FULL: &str = "/proc";
+
+    fn lacks_room(preview: &Previewed, bundle_dir: &Path, cache: &Path) -> Option<String> {
+        let room = preview.check_room(bundle_dir, &Cache::at(cache.to_owned()));
+        let failure = room.err()?;
+        assert_eq!(failure.id(), ErrorId::NoSpace);
+        Some(failure.as_error().to_string())
+    }
+
+    #[test]
+    fn staging_and_cache_must_have_room_and_a_twentieth_more() {
+        let (store, manifest) = sample();
+        let preview = previewed(&manifest, &Before::default(), &store);
+        let sizes = manifest.files.iter().map(|file| file.size);
+        let small = [Role::Imageset, Role::Inventory].map(|role| manifest.files(role).next());
+        let small: u64 = small.into_iter().flatten().map(|file| file.size).sum();
+        let staging = sizes.sum::<u64>() - small;
+        assert_eq!(preview.staging_size(), staging);
+
+        let folder: TempDir = tempfile::tempdir().unwrap();
+        let (here, full) = (folder.path(), Path::new(FULL));
+        let cache = Cache::at(here.to_owned());
+        let blobs: u64 = store.inventory(&manifest).structure.blobs.values().sum();
+        assert_eq!(preview.cache_size(&cache).unwrap(), blobs);
+
+        let says = |bytes: u64| {
+            let need = bytes + bytes / 20;
+            Some(format!("/proc has 0 bytes free, and bundle 1 needs {need}"))
+        };
+        assert_eq!(lacks_room(&preview, here, here), None);
+        assert_eq!(lacks_room(&preview, here, &here.join("a/b")), None);
+        assert_eq!(lacks_room(&preview, full, here), says(staging));
+        assert_eq!(lacks_room(&preview, here, full), says(blobs));
+        // One volume holds both.
+        assert_eq!(lacks_room(&preview, full, full), says(staging + blobs));
+
+        // What the cache has takes no room.
+        let layer = noise(2, 100_000);
+        cache.put(&Digest::of(&layer), &layer[..]).unwrap();
+        assert_eq!(preview.cache_size(&cache).unwrap(), blobs - 100_000);
+    }
+
+    #[test]
+    fn what_needs_no_room_finds_room_anywhere() {
+        let mut store = Memory::default();
+        let manifest = Sample::first().put(&mut store);
+        let nothing = previewed(&manifest, &Before::default(), &store);
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(lacks_room(&nothing, folder.path(), Path::new(FULL)), None);
     }
 }

@@ -172,7 +172,7 @@ impl SoFar {
     fn manifest(&self, link: Link) -> Option<&Verified<Manifest>> {
         self.manifests
             .iter()
-            .find(|manifest| manifest.sequence == link.sequence && manifest.digest() == link.sha256)
+            .find(|manifest| manifest.link() == link)
     }
 
     /// What came with `requires` and all on its chain, where all of them are here.
@@ -207,8 +207,38 @@ pub struct Request<'a> {
     pub record: Option<&'a Path>,
 }
 
+/// What came of it.
+struct Verdict {
+    rows: Vec<Row>,
+    text: String,
+    /// What is told of all that is wrong.
+    first: Option<Told>,
+}
+
 /// Verifies every bundle of a store, or one of them.
 pub fn verify(request: &Request<'_>) -> Result<Report, Failure> {
+    let verdict = judge(request)?;
+    let report = |outcome| Report::new(outcome, &verdict.text).with(&verdict.rows);
+    match verdict.not_passed() {
+        None => Ok(report("verified")?),
+        Some(not_passed) => Ok(report("not verified")?.but(not_passed)),
+    }
+}
+
+impl Verdict {
+    fn not_passed(&self) -> Option<NotPassed> {
+        let (first, id, hint) = self.first.clone()?;
+        Some(NotPassed {
+            failed: self.rows.iter().filter(|row| !row.verified).count(),
+            total: self.rows.len(),
+            first,
+            id,
+            hint,
+        })
+    }
+}
+
+fn judge(request: &Request<'_>) -> Result<Verdict, Failure> {
     let Request {
         store,
         volumes,
@@ -287,19 +317,7 @@ pub fn verify(request: &Request<'_>) -> Result<Report, Failure> {
         disk::write_durably(path, record.as_bytes(), 0o644)?;
         let _ = writeln!(text, "note  the record is in {}", path.display());
     }
-    let failed = rows.iter().filter(|row| !row.verified).count();
-    let total = rows.len();
-    let report = |outcome| Report::new(outcome, &text).with(&rows);
-    match first {
-        None => Ok(report("verified")?),
-        Some((first, id, hint)) => Ok(report("not verified")?.but(NotPassed {
-            failed,
-            total,
-            first,
-            id,
-            hint,
-        })),
-    }
+    Ok(Verdict { rows, text, first })
 }
 
 fn shortened(ids: &[String]) -> String {
@@ -679,4 +697,438 @@ fn closure(
     before.add_newer(inventory);
     so_far.newest = Some((manifest.link(), before));
     Ok(format!(", {tags} tags, every image whole"))
+}
+
+#[cfg(test)]
+mod tests {
+    use mimeograph_manifest::io::fetched::FetchError;
+    use mimeograph_manifest::io::paper::fingerprint;
+    use mimeograph_manifest::layout::Key;
+    use mimeograph_manifest::manifest::{Incomplete, Missing};
+    use mimeograph_manifest::name::StreamId;
+
+    use super::*;
+    use crate::sample::{Memory, Sample, heartbeat, key, noise, sign, trusted};
+
+    fn side(ledger: Ledger) -> Side {
+        Side {
+            config: None,
+            ledger,
+        }
+    }
+
+    fn request<'a>(store: &'a Memory, trusted: &'a TrustedKeys, side: &'a Side) -> Request<'a> {
+        Request {
+            store,
+            volumes: None,
+            trusted,
+            only: None,
+            side,
+            record: None,
+        }
+    }
+
+    fn judged(store: &Memory, side: &Side) -> Verdict {
+        judge(&request(store, &trusted(), side)).unwrap()
+    }
+
+    /// Which bundles passed, and what was wrong with the others.
+    fn rows(store: &Memory, side: &Side) -> Vec<(u64, Option<ErrorId>)> {
+        let rows = judged(store, side).rows.into_iter();
+        rows.map(|row| {
+            assert_eq!(row.verified, row.error_id.is_none());
+            (row.sequence, row.error_id)
+        })
+        .collect()
+    }
+
+    fn alone(store: &Memory) -> Vec<(u64, Option<ErrorId>)> {
+        rows(store, &side(Ledger::default()))
+    }
+
+    fn forget(store: &mut Memory, manifest: &Manifest) {
+        let name = Key::Manifest(manifest.sequence).to_string();
+        store.objects.remove(&name).unwrap();
+    }
+
+    /// A full bundle with one layer, and a delta with an image of it.
+    fn two(store: &mut Memory) -> [Verified<Manifest>; 2] {
+        let layer = noise(1, 1000);
+        let first = Sample::first().blob(&layer).put(store);
+        let image = Sample::after(&first).image("a", &[Digest::of(&layer)]);
+        let second = image.put(store);
+        [first, second]
+    }
+
+    #[test]
+    fn a_bundle_that_passes_says_what_it_holds_and_who_signed_it() {
+        let mut store = Memory::default();
+        let [first, second] = two(&mut store);
+        store.put(&sign(&heartbeat(&second, second.link())));
+        let verdict = judged(&store, &side(Ledger::default()));
+        assert!(verdict.not_passed().is_none());
+        let signer = key().public().id();
+        let whole = |kind, manifest: &Manifest, images| {
+            let (files, bytes) = (manifest.files.len(), manifest.size());
+            format!(
+                "{kind}, whole: {files} files, {bytes} bytes, archives read to their end, {images} tags, every image whole; \
+                 signed by {signer}"
+            )
+        };
+        let says = [
+            whole("full", &first, 0),
+            whole("delta", &second, 1),
+            format!("heartbeat, nothing changed; signed by {signer}"),
+        ];
+        assert_eq!(
+            verdict.rows.iter().map(|row| &row.says).collect::<Vec<_>>(),
+            says.iter().collect::<Vec<_>>()
+        );
+        let row = &verdict.rows[0];
+        assert_eq!((row.files, row.bytes), (first.files.len(), first.size()));
+        assert_eq!((row.kind, row.sha256), (Some("full"), Some(first.digest())));
+        let lines: Vec<_> = verdict.text.lines().collect();
+        assert_eq!(lines[0], format!("ok    bundle 1: {}", says[0]));
+        assert_eq!(
+            lines[3],
+            format!("note  trusted keys: {signer} ({})", trusted().policy())
+        );
+        assert_eq!(lines.len(), 4);
+    }
+
+    #[test]
+    fn whom_it_is_for_and_what_it_lacks_is_said() {
+        let mut store = Memory::default();
+        let partial = Sample::first().with(|manifest| {
+            manifest.audience = vec!["lab".to_owned(), "east".to_owned()];
+            manifest.incomplete.push(Incomplete {
+                reference: "lab.example/b:v1".to_owned(),
+                reason: Missing::Image,
+            });
+        });
+        partial.put(&mut store);
+        let row = &judged(&store, &side(Ledger::default())).rows[0];
+        let ends = "; for lab, east; PARTIAL: lab.example/b:v1 is missing from it";
+        assert!(row.says.ends_with(ends), "{}", row.says);
+    }
+
+    #[test]
+    fn every_chunk_of_every_file_is_looked_at() {
+        let mut store = Memory::default();
+        // One layer is a chunk, two are more than one, and one shares a chunk with what lies beside it.
+        let sizes = [(1, 1 << 20), (2, 1_100_000), (3, 70_000), (4, 1_200_000)];
+        let layers = sizes.map(|(seed, size)| noise(seed, size));
+        let manifest = Sample::first()
+            .cut_at(1 << 20)
+            .blob(&layers[0])
+            .blob(&layers[1])
+            .blob(&layers[2])
+            .next_archive()
+            .blob(&layers[3])
+            .image("a", &layers.map(|layer| Digest::of(&layer)))
+            .file(Role::Local, "local", b"local")
+            .file(Role::Extra, "extra", b"extra")
+            .file(Role::History, "history.json", b"history")
+            .put(&mut store);
+        assert_eq!(alone(&store), [(1, None)]);
+        let chunks: BTreeMap<_, _> = manifest.chunks().map(|one| (one.stored, *one)).collect();
+        assert!(chunks.len() > 12);
+        assert_eq!(
+            store.read().into_iter().collect::<BTreeSet<_>>(),
+            chunks.keys().copied().collect()
+        );
+        for chunk in chunks.values() {
+            store.chunk(chunk)[0] ^= 1;
+            assert_eq!(alone(&store), [(1, Some(ErrorId::ChunkDamaged))]);
+            store.chunk(chunk)[0] ^= 1;
+        }
+        assert_eq!(alone(&store), [(1, None)]);
+    }
+
+    #[test]
+    fn all_that_is_missing_or_damaged_of_a_bundle_is_named() {
+        let mut store = Memory::default();
+        let manifest = Sample::first()
+            .blob(&noise(1, 1000))
+            .file(Role::Extra, "x", b"x")
+            .put(&mut store);
+        let of = |role| manifest.files(role).next().unwrap().chunks[0];
+        let (archive, extra) = (of(Role::Archive), of(Role::Extra));
+        store.chunk(&archive)[0] ^= 1;
+        store.without(&extra);
+        let verdict = judged(&store, &side(Ledger::default()));
+        let row = &verdict.rows[0];
+        let lacking = row.lacking.as_ref().unwrap();
+        assert_eq!(lacking.missing, [extra.stored]);
+        let damaged: Vec<_> = lacking.damaged.iter().map(|one| one.chunk).collect();
+        assert_eq!(damaged, [archive.stored]);
+        assert!(row.says.starts_with(&lacking.to_string()), "{}", row.says);
+        assert_eq!(
+            (row.kind, row.files, row.bytes),
+            (Some("full"), 4, manifest.size())
+        );
+        assert_eq!(row.signed_by, [key().public().id().to_string()]);
+        let said = verdict.not_passed().unwrap();
+        let text = format!("1 of 1 bundles did not pass; the first: {}", row.says);
+        assert_eq!((said.to_string(), said.id()), (text, ErrorId::ChunkDamaged));
+        // Where no chunk is to blame, none is named.
+        let stranger = TrustedKeys::new([], std::num::NonZeroUsize::MIN);
+        let verdict = judge(&request(&store, &stranger, &side(Ledger::default()))).unwrap();
+        let row = &verdict.rows[0];
+        assert_eq!((row.error_id, row.kind), (Some(ErrorId::Untrusted), None));
+        assert!(row.lacking.is_none());
+    }
+
+    #[test]
+    fn images_are_whole_over_what_they_build_on_and_nothing_else() {
+        let mut store = Memory::default();
+        let [first, second] = two(&mut store);
+        let later = |layer: u64, before: &Verified<Manifest>, store: &mut Memory| {
+            let layer = Digest::of(&noise(layer, 1000));
+            let image = Sample::after(before).image("b", &[layer]);
+            image
+                .with(|manifest| manifest.requires = Some(first.link()))
+                .put(store)
+        };
+        // It builds on the first, past the second.
+        let third = later(1, &second, &mut store);
+        let verdict = judged(&store, &side(Ledger::default()));
+        assert_eq!(verdict.rows[2].error_id, None);
+        assert!(verdict.rows[2].says.contains(", 1 tags, every image whole"));
+        // The layer came with what it does not build on.
+        let more = Sample::after(&second).blob(&noise(2, 1000)).put(&mut store);
+        assert_eq!(more.sequence, third.sequence);
+        later(2, &more, &mut store);
+        let not_closed = Some(ErrorId::NotClosed);
+        assert_eq!(
+            alone(&store),
+            [(1, None), (2, None), (3, None), (4, not_closed)]
+        );
+    }
+
+    #[test]
+    fn what_the_oldest_bundle_builds_on_is_taken_as_given_and_that_is_said() {
+        let mut store = Memory::default();
+        let [first, second] = two(&mut store);
+        Sample::after(&second).put(&mut store);
+        forget(&mut store, &first);
+        let rows = judged(&store, &side(Ledger::default())).rows;
+        assert!(rows.iter().all(|row| row.verified));
+        for (row, needed) in rows.iter().zip([1, 2]) {
+            let says = format!(", needs bundle {needed} (closure not checked below it)");
+            assert!(row.says.contains(&says), "{}", row.says);
+        }
+    }
+
+    #[test]
+    fn a_hole_in_the_chain_is_a_gap_unless_what_is_missing_came_here() {
+        let mut store = Memory::default();
+        let [first, second] = two(&mut store);
+        Sample::after(&second).put(&mut store);
+        let gap = Some(ErrorId::Gap);
+        let mut had = Ledger::default();
+        had.apply(&second);
+        // One that did not pass is no hole.
+        let chunk = second.files(Role::Archive).next().unwrap().chunks[0];
+        store.without(&chunk);
+        assert_eq!(
+            alone(&store),
+            [(1, None), (2, Some(ErrorId::Incomplete)), (3, None)]
+        );
+        forget(&mut store, &second);
+        assert_eq!(alone(&store), [(1, None), (3, gap)]);
+        assert_eq!(rows(&store, &side(had.clone())), [(1, None), (3, None)]);
+        // Another one with its number came here.
+        let other = Sample::after(&first).blob(b"other").put(&mut store);
+        let mut had_other = Ledger::default();
+        had_other.apply(&other);
+        forget(&mut store, &second);
+        assert_eq!(rows(&store, &side(had_other)), [(1, None), (3, gap)]);
+        // And lies there.
+        store.put(&other);
+        assert_eq!(
+            alone(&store),
+            [(1, None), (2, None), (3, Some(ErrorId::Fork))]
+        );
+    }
+
+    #[test]
+    fn what_a_heartbeat_repeats_may_have_been_passed_over() {
+        let mut store = Memory::default();
+        let [_, second] = two(&mut store);
+        let third = sign(&heartbeat(&second, second.link()));
+        let later = Sample::after(&third).with(|manifest| {
+            (manifest.kind, manifest.requires) = (Kind::Full, None);
+        });
+        let later = later.put(&mut store);
+        let after = Sample::after(&later).with(|manifest| manifest.requires = Some(second.link()));
+        let after = after.put(&mut store);
+        store.put(&third);
+        for gone in [&second, &later, &after] {
+            forget(&mut store, gone);
+        }
+        let gap = Some(ErrorId::Gap);
+        let mut applied = Ledger::default();
+        assert_eq!(rows(&store, &side(applied.clone())), [(1, None), (3, gap)]);
+        applied.apply(&later);
+        assert_eq!(rows(&store, &side(applied.clone())), [(1, None), (3, None)]);
+        // What brings content builds on what is here.
+        store.put(&after);
+        assert_eq!(
+            rows(&store, &side(applied)),
+            [(1, None), (3, None), (5, gap)]
+        );
+    }
+
+    #[test]
+    fn one_stream_lies_in_a_store() {
+        let mut store = Memory::default();
+        let [first, _] = two(&mut store);
+        let other =
+            Sample::after(&first).with(|manifest| manifest.stream = StreamId::from_bytes([8; 16]));
+        let other = other.put(&mut store);
+        let wrong = Some(ErrorId::WrongStream);
+        assert_eq!(alone(&store), [(1, None), (2, wrong)]);
+        // It alone is looked at, and another one is followed here.
+        let followed = Ledger {
+            stream: Some(first.stream.clone()),
+            ..Ledger::default()
+        };
+        let side = side(followed);
+        let one = |sequence| {
+            let trusted = trusted();
+            let mut request = request(&store, &trusted, &side);
+            request.only = Some(sequence);
+            judge(&request).map(|verdict| verdict.not_passed().map(|one| one.id()))
+        };
+        assert_eq!(one(first.sequence).unwrap(), None);
+        assert_eq!(one(other.sequence).unwrap(), wrong);
+        let nothing = one(other.sequence.next()).err().unwrap();
+        assert_eq!(nothing.id(), ErrorId::InputMissing);
+        assert_eq!(
+            nothing.as_error().to_string(),
+            "there is no bundle 3 in memory"
+        );
+    }
+
+    #[test]
+    fn a_store_older_than_what_was_accepted_does_not_pass_although_each_bundle_does() {
+        let mut store = Memory::default();
+        let [_, second] = two(&mut store);
+        let mut ledger = Ledger::default();
+        ledger.apply(&second);
+        forget(&mut store, &second);
+        let verdict = judged(&store, &side(ledger));
+        assert!(verdict.rows[0].verified);
+        let said = verdict.not_passed().unwrap();
+        assert_eq!(said.id(), ErrorId::Rollback);
+        let begins =
+            "each of the 1 bundles passed, but not together: the store's newest bundle is 1";
+        assert!(said.to_string().starts_with(begins), "{said}");
+        assert!(
+            verdict
+                .text
+                .contains("\nFAIL  stream: the store's newest bundle is 1")
+        );
+    }
+
+    #[test]
+    fn the_newest_must_not_have_expired_and_none_be_from_the_future() {
+        let past = Timestamp::from_unix(2000);
+        let future = Timestamp::from_unix(150_000_000_000);
+        let mut store = Memory::default();
+        let first = Sample::first()
+            .with(|manifest| manifest.expires = past)
+            .put(&mut store);
+        let expired = Some(ErrorId::Expired);
+        assert_eq!(alone(&store), [(1, expired)]);
+        Sample::after(&first)
+            .with(|manifest| manifest.created = future)
+            .put(&mut store);
+        assert_eq!(alone(&store), [(1, None), (2, Some(ErrorId::Clock))]);
+        let second = Sample::after(&first).put(&mut store);
+        assert_eq!(alone(&store), [(1, None), (2, None)]);
+        // What nobody signed, above it, does not make an old one new.
+        let last = Sample::after(&second)
+            .with(|manifest| manifest.expires = past)
+            .put(&mut store);
+        let junk = Sample::after(&last).put(&mut store);
+        let signature = Key::signature(junk.sequence, &junk.digest(), &key().public().id());
+        store.objects.remove(&signature.to_string()).unwrap();
+        let verdict = judged(&store, &side(Ledger::default()));
+        assert_eq!(verdict.rows[2].error_id, None);
+        assert_eq!(verdict.not_passed().unwrap().id(), ErrorId::Expired);
+        assert_eq!(side(Ledger::default()).skew(), SignedDuration::from_mins(5));
+    }
+
+    #[test]
+    fn what_is_not_ours_is_told() {
+        let mut store = Memory::default();
+        two(&mut store);
+        let told = |store: &Memory| judged(store, &side(Ledger::default())).text;
+        assert!(!told(&store).contains("not ours"));
+        store.objects.insert("notes.txt".to_owned(), vec![]);
+        let says = "note  1 objects are not ours and were not looked at: notes.txt\n";
+        assert!(told(&store).contains(says));
+    }
+
+    #[test]
+    fn a_record_has_the_place_the_keys_and_every_bundle() {
+        let mut store = Memory::default();
+        let manifests = two(&mut store);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.html");
+        let (trusted, side) = (trusted(), side(Ledger::default()));
+        let mut request = request(&store, &trusted, &side);
+        request.record = Some(&path);
+        let verdict = judge(&request).unwrap();
+        assert!(verdict.text.contains(&path.display().to_string()));
+        let record = std::fs::read_to_string(&path).unwrap();
+        let signer = key().public().id();
+        assert!(record.contains("memory") && record.contains(&fingerprint(&signer)));
+        for manifest in &manifests {
+            let (kind, files) = (manifest.kind.as_str(), manifest.files.len());
+            let row = format!("{kind}, {files} files; signed by {}<", signer.short());
+            assert!(record.contains(&row), "{record}");
+            assert!(record.contains(&fingerprint(&manifest.digest())));
+        }
+    }
+
+    #[test]
+    fn what_goes_away_by_itself_stands_back_for_what_does_not() {
+        let waits = || {
+            Failure::from(FetchError::Incomplete {
+                key: Key::Probe,
+                file: String::new(),
+                state: String::new(),
+            })
+        };
+        let stays = || Failure::from(LedgerError::Fork(Sequence::FIRST));
+        let of = |failures: &[(&str, Failure)]| {
+            let mut told = None;
+            for (says, failure) in failures {
+                worst(&mut told, says, failure);
+            }
+            let (text, id, hint) = told.unwrap();
+            assert!(hint.is_some());
+            (text, id)
+        };
+        let passes = ErrorId::Incomplete;
+        assert_eq!(
+            of(&[("a", waits()), ("b", waits())]),
+            ("a".to_owned(), passes)
+        );
+        assert_eq!(
+            of(&[("a", stays()), ("b", stays())]),
+            ("a".to_owned(), ErrorId::Fork)
+        );
+        assert_eq!(
+            of(&[("a", waits()), ("b", stays())]),
+            ("b".to_owned(), ErrorId::Fork)
+        );
+        assert_eq!(
+            of(&[("a", stays()), ("b", waits())]),
+            ("a".to_owned(), ErrorId::Fork)
+        );
+    }
 }
