@@ -519,7 +519,6 @@ mod tests {
         let preview = previewed(&manifest, &Before::default(), &store);
         let bundle = fetched(preview, &store, folder.path(), Purpose::Load).unwrap();
         assert_eq!(mode(&staging), 0o700);
-        assert_eq!(bundle.from(), format!("{name}/1"));
         assert_eq!(bundle.archives(), staging.join("1"));
         assert_eq!(names(&bundle.archives()), ARCHIVES);
         for (name, file) in ARCHIVES.iter().zip(manifest.files(Role::Archive)) {
@@ -536,6 +535,7 @@ mod tests {
         let staged = names(&staging);
         assert_eq!(staged, ["1", "2", "3", "4"]);
         assert_eq!(bundle.resources(), staging.join("5"));
+        assert_eq!(bundle.rehearsal(), staging.join("6"));
 
         bundle.discard();
         assert_eq!(names(folder.path()), ["victim"]);
