@@ -506,8 +506,7 @@ mod tests {
         let (store, manifest) = sample();
         let folder = tempfile::tempdir().unwrap();
         let number = u64::from_str_radix(&manifest.digest().short(), 16).unwrap();
-        let name = format!("{number:020}");
-        let staging = folder.path().join(&name);
+        let staging = folder.path().join(format!("{number:020}"));
         // What an earlier try, or somebody, left there.
         let victim = folder.path().join("victim");
         fs::write(&victim, "victim").unwrap();
