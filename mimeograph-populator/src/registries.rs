@@ -95,11 +95,10 @@ fn rewrite(mut settings: Table, source_hosts: &[String], port: u16) -> Table {
         Some(Value::Array(entries)) => entries,
         _ => Vec::new(),
     };
-    // Nor is the cache itself looked for elsewhere.
+    // Nor is the cache itself looked for elsewhere: an entry for `localhost` holds for all of its ports.
     let cache = format!("localhost:{port}");
-    let ours = ["localhost", &*cache].into_iter();
-    let hosts = source_hosts.iter().map(String::as_str).chain(ours);
-    let hosts: Vec<_> = hosts.collect();
+    let sources = source_hosts.iter().map(String::as_str);
+    let hosts: Vec<_> = sources.chain(["localhost", &cache]).collect();
     entries.retain(|entry| !hosts.iter().any(|host| stands_below(entry, host)));
     for host in source_hosts {
         let mut entry = Table::new();
@@ -146,6 +145,12 @@ mod tests {
             [[registry]]
             location = "quay.io.example.com"
             insecure = true
+            [[registry]]
+            prefix = "localhost"
+            location = "evil.example.com"
+            [[registry]]
+            prefix = "localhost:23999/apps"
+            location = "evil.example.com"
         "#;
         let settings = rewrite(
             user.parse().unwrap(),

@@ -268,8 +268,11 @@ fn real_images_go_the_whole_way() {
     for side in ["connected", "disconnected"] {
         crate::trouble::configure(&lab, side, &ours, "path: oc-mirror");
     }
-    let oc_mirror =
+    let found =
         mimeograph_tests::gap::real_oc_mirror().unwrap_or_else(|| lab.programs().standin.clone());
+    // It may be built again meanwhile, which can take long.
+    let oc_mirror = lab.path("oc-mirror-of-the-images");
+    fs::copy(found, &oc_mirror).unwrap();
     let sha256 = Digest::of(&fs::read(&oc_mirror).unwrap()).to_string();
     let whole = std::env::var("MIMEOGRAPH_IMAGES").is_ok_and(|what| what == "whole");
     let programs = lab.programs();
