@@ -37,16 +37,7 @@ pub(crate) struct Laid {
 }
 
 pub(crate) fn all() -> Vec<Scenario> {
-    let over = |store, name, side, arguments, before| Scenario {
-        name,
-        side,
-        arguments,
-        before,
-        other_part: None,
-        store,
-    };
-    let on = |name, side, arguments, before| over(Store::Directory, name, side, arguments, before);
-    vec![
+    let mut all = vec![
         on("full", Side::Connected, &["run"], |_| ()),
         on("delta", Side::Connected, &["run"], |gap| {
             publish(gap, 2);
@@ -127,6 +118,21 @@ pub(crate) fn all() -> Vec<Scenario> {
             fs::remove_dir_all(gap.path("store/chunks")).unwrap();
             fs::rename(aside, gap.path("store/chunks")).unwrap();
         }),
+        on("catch up", Side::Disconnected, &["run"], |gap| {
+            publish(gap, 2);
+            populate(gap);
+            for images in [3, 4, 4, 5] {
+                publish(gap, images);
+            }
+        }),
+    ];
+    all.extend(parts());
+    all
+}
+
+/// A run in two parts, each struck by itself.
+fn parts() -> Vec<Scenario> {
+    vec![
         Scenario {
             other_part: Some("publish"),
             ..on("mirror", Side::Connected, &["mirror"], |gap| {
@@ -147,14 +153,35 @@ pub(crate) fn all() -> Vec<Scenario> {
             a_delta_is_new(gap);
             done(&run(gap, Side::Disconnected, &["fetch"])).unwrap();
         }),
-        on("catch up", Side::Disconnected, &["run"], |gap| {
-            publish(gap, 2);
-            populate(gap);
-            for images in [3, 4, 4, 5] {
-                publish(gap, images);
-            }
-        }),
     ]
+}
+
+/// Over S3 or a directory.
+fn over(
+    store: Store,
+    name: &'static str,
+    side: Side,
+    arguments: &'static [&'static str],
+    before: fn(&Gap),
+) -> Scenario {
+    Scenario {
+        name,
+        side,
+        arguments,
+        before,
+        other_part: None,
+        store,
+    }
+}
+
+/// Over a directory.
+fn on(
+    name: &'static str,
+    side: Side,
+    arguments: &'static [&'static str],
+    before: fn(&Gap),
+) -> Scenario {
+    over(Store::Directory, name, side, arguments, before)
 }
 
 /// The one of this name.
