@@ -145,14 +145,23 @@ impl Copied<'_> {
     }
 
     /// The store as it is now, in a bucket too: its place; none where it holds what no bucket can.
+    ///
+    /// Each case has a bucket of its own: to list one, the server walks all of it, and fails where something goes meanwhile.
     pub(crate) fn in_a_bucket(&self) -> Option<String> {
-        let bucket = &self.ground.bucket;
-        let prefix = self.gap.path("").file_name()?.to_str()?.to_owned();
         if !is_plain(&self.store().root) {
             return None;
         }
-        copy_folder(&self.store().root, &bucket.objects().join(&prefix)).unwrap();
-        Some(format!("s3://{}/{prefix}", bucket.bucket))
+        let folder = self.bucket();
+        fs::create_dir_all(&folder).unwrap();
+        copy_folder(&self.store().root, &folder.join("stream")).unwrap();
+        Some(format!("s3://{}/stream", folder.file_name()?.to_str()?))
+    }
+
+    /// The folder of the case's bucket, beside that of the server's first.
+    fn bucket(&self) -> PathBuf {
+        let case = self.gap.path("").file_name().map(PathBuf::from);
+        let first = self.ground.bucket.objects();
+        first.with_file_name(case.unwrap_or_default())
     }
 
     /// How a program finds the bucket, and may read it.
@@ -176,9 +185,7 @@ impl Drop for Copied<'_> {
     fn drop(&mut self) {
         // The whole ground goes in the end.
         let _ = fs::remove_dir_all(self.gap.path(""));
-        let prefix = self.gap.path("").file_name().map(Into::into);
-        let prefix: PathBuf = prefix.unwrap_or_default();
-        let _ = fs::remove_dir_all(self.ground.bucket.objects().join(prefix));
+        let _ = fs::remove_dir_all(self.bucket());
     }
 }
 
