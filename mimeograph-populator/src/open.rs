@@ -234,16 +234,14 @@ pub fn check_expiry(
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::collections::BTreeMap;
     use std::num::NonZeroUsize;
 
     use mimeograph_manifest::digest::Digest;
-    use mimeograph_manifest::manifest::{Generation, Kind, Link, Producer, TYPE};
-    use mimeograph_manifest::name::StreamId;
+    use mimeograph_manifest::manifest::{Kind, Link};
     use mimeograph_manifest::trust::Policy;
 
     use super::*;
-    use crate::sample::{Memory, sign, trusted};
+    use crate::sample::{self, Memory, sign, trusted};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix(seconds)
@@ -257,9 +255,6 @@ pub(crate) mod tests {
         };
         let created = i64::try_from(number).unwrap() * 1000;
         sign(&Manifest {
-            r#type: TYPE.to_owned(),
-            stream: StreamId::from_bytes([7; 16]),
-            name: "lab".to_owned(),
             audience: audience.iter().map(ToString::to_string).collect(),
             sequence: number.try_into().unwrap(),
             kind: Kind::Heartbeat,
@@ -267,17 +262,7 @@ pub(crate) mod tests {
             requires: Some(before),
             created: at(created),
             expires: at(created + 1000),
-            producer: Producer {
-                mimeograph: String::new(),
-                oc_mirror: String::new(),
-                oc_mirror_sha256: Digest::of(b"oc-mirror"),
-                generation: Generation::V2,
-                flags: vec![],
-            },
-            incomplete: vec![],
-            local_dir: String::new(),
-            files: vec![],
-            annotations: BTreeMap::new(),
+            ..sample::manifest()
         })
     }
 

@@ -170,6 +170,34 @@ impl Fetch for Memory {
     }
 }
 
+/// The first of its stream, without files.
+pub(crate) fn manifest() -> Manifest {
+    Manifest {
+        r#type: TYPE.to_owned(),
+        stream: StreamId::from_bytes([7; 16]),
+        name: "lab".to_owned(),
+        audience: vec![],
+        sequence: Sequence::FIRST,
+        kind: Kind::Full,
+        previous: None,
+        requires: None,
+        created: Timestamp::from_unix(1000),
+        // No test lives to see it.
+        expires: Timestamp::from_unix(200_000_000_000),
+        producer: Producer {
+            mimeograph: env!("CARGO_PKG_VERSION").to_owned(),
+            oc_mirror: "v4.20.0".to_owned(),
+            oc_mirror_sha256: Digest::of(b"oc-mirror"),
+            generation: Generation::V2,
+            flags: vec![],
+        },
+        incomplete: vec![],
+        local_dir: String::new(),
+        files: vec![],
+        annotations: BTreeMap::new(),
+    }
+}
+
 /// A bundle with content, before it is signed. It asks for its own images.
 pub(crate) struct Sample {
     manifest: Manifest,
@@ -184,32 +212,8 @@ const V2: &str = "docker/registry/v2";
 impl Sample {
     /// The first of its stream.
     pub(crate) fn first() -> Self {
-        let manifest = Manifest {
-            r#type: TYPE.to_owned(),
-            stream: StreamId::from_bytes([7; 16]),
-            name: "lab".to_owned(),
-            audience: vec![],
-            sequence: Sequence::FIRST,
-            kind: Kind::Full,
-            previous: None,
-            requires: None,
-            created: Timestamp::from_unix(1000),
-            // No test lives to see it.
-            expires: Timestamp::from_unix(200_000_000_000),
-            producer: Producer {
-                mimeograph: env!("CARGO_PKG_VERSION").to_owned(),
-                oc_mirror: "v4.20.0".to_owned(),
-                oc_mirror_sha256: Digest::of(b"oc-mirror"),
-                generation: Generation::V2,
-                flags: vec![],
-            },
-            incomplete: vec![],
-            local_dir: String::new(),
-            files: vec![],
-            annotations: BTreeMap::new(),
-        };
         Self {
-            manifest,
+            manifest: manifest(),
             archives: vec![vec![]],
             wish: Wish::default(),
             others: vec![],

@@ -202,30 +202,21 @@ impl Config {
 
     /// The extra files, all of which are there.
     pub fn extra_files(&self) -> Result<&[AbsolutePath], ConfigError> {
-        let field = Field::named("artefacts.extraFiles");
         for (index, file) in self.artefacts.extra_files.iter().enumerate() {
+            let field = Field::named("artefacts.extraFiles").index(index);
             if !file.exists() {
                 let remedy = "put the file there, or take it out of the list";
-                return Err(self.absent(&field.index(index), file, remedy, ErrorId::InputMissing));
+                return Err(self.absent(&field, file, remedy, ErrorId::InputMissing));
             }
-            // As ConfigMaps have it, a link may stay within its folder; one that leaves it might name the signing key.
-            let folder = file.parent().map(fs::canonicalize);
-            let stays = match (folder, fs::canonicalize(file)) {
-                (Some(Ok(folder)), Ok(file)) => file.starts_with(folder),
-                _ => false,
-            };
-            if !stays {
+            if !stays_in_its_folder(file) {
                 let message = format!(
-                    "`{field}[{index}]` is `{}`, a link out of its folder",
+                    "`{field}` is `{}`, a link out of its folder",
                     file.display()
                 );
                 let remedy = "name the file itself";
-                return Err(self.source.named(
-                    &field.index(index),
-                    message,
-                    remedy,
-                    ErrorId::InputMissing,
-                ));
+                return Err(self
+                    .source
+                    .named(&field, message, remedy, ErrorId::InputMissing));
             }
         }
         Ok(&self.artefacts.extra_files)
@@ -271,6 +262,15 @@ impl Config {
         };
         let message = format!("`{field}` is `{}`, {what}", path.display());
         self.source.named(field, message, remedy, id)
+    }
+}
+
+/// As ConfigMaps have it, a link may stay within its folder; one that leaves it might name the signing key.
+fn stays_in_its_folder(file: &Path) -> bool {
+    let folder = file.parent().map(fs::canonicalize);
+    match (folder, fs::canonicalize(file)) {
+        (Some(Ok(folder)), Ok(file)) => file.starts_with(folder),
+        _ => false,
     }
 }
 

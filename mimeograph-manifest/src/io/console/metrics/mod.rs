@@ -82,14 +82,13 @@ fn write(
             '_'
         }
     };
-    let mut name_of_stream: String = stream.chars().map(plain).collect();
-    if name_of_stream != stream {
+    let mut label: String = stream.chars().map(plain).collect();
+    if label != stream {
         // Another stream's would become the same.
         let digest = Digest::of(stream.as_bytes()).to_string();
-        name_of_stream = format!("{name_of_stream}-{}", &digest[..8]);
+        label = format!("{label}-{}", &digest[..8]);
     }
-    let stream = name_of_stream;
-    let name = format!("{}_{stream}_{}.prom", summary.program, summary.command);
+    let name = format!("{}_{label}_{}.prom", summary.program, summary.command);
     disk::create_folder(folder, 0o755)?;
     disk::write_durably(&folder.join(name), text.as_bytes(), 0o644)
 }
