@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -326,19 +326,14 @@ impl<'a> Work<'a> {
         }
         self.rooms.with(chunk, |Room { stored, raw }| {
             let raw = fetched::chunk(self.store, run.file, chunk, stored, raw)?;
-            go_on(stretch, raw);
+            if let Some(stretch) = stretch {
+                stretch.update(raw);
+            }
             let written = failpoint::write(&target.path, raw, |part, at| {
                 target.file.write_all_at(part, offset + at)
             });
             Ok(written.map_err(failed)?)
         })
-    }
-}
-
-fn go_on(stretch: &mut Option<Hasher>, bytes: &[u8]) {
-    if let Some(hasher) = stretch {
-        // A hasher takes every byte and never fails.
-        let _ = hasher.write_all(bytes);
     }
 }
 
@@ -351,8 +346,10 @@ fn hash(file: &File, at: u64, size: u64, stretch: &mut Option<Hasher>) -> io::Re
         let step = STEP.min(size - done);
         let bytes = &mut buffer[..usize::try_from(step).unwrap_or_default()];
         file.read_exact_at(bytes, at + done)?;
-        hasher.write_all(bytes)?;
-        go_on(stretch, bytes);
+        match stretch {
+            Some(stretch) => hasher.update_both(stretch, bytes),
+            None => hasher.update(bytes),
+        }
         done += step;
     }
     Ok(hasher.finish())

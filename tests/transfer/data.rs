@@ -206,7 +206,7 @@ impl Archives {
     fn blob(&mut self, parts: &[&[u8]]) -> Result<Digest> {
         let mut hasher = Hasher::default();
         for part in parts {
-            hasher.write_all(part)?;
+            hasher.update(part);
         }
         let digest = hasher.finish();
         let hex = digest.to_string();

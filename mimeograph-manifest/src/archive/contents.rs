@@ -345,8 +345,7 @@ fn hash<R: Read + Seek>(
         if left == entry.size() && buffer.first() != Some(&b'{') {
             kept = None;
         }
-        // A hasher takes every byte and never fails.
-        let _ = hasher.write_all(&buffer[..count]);
+        hasher.update(&buffer[..count]);
         if let Some(kept) = &mut kept {
             kept.extend_from_slice(&buffer[..count]);
         }

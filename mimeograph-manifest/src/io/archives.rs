@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write as _};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
@@ -208,10 +208,10 @@ fn hash(file: &File, data: &Range<u64>, chunk_size: u64) -> io::Result<Hashed> {
             let size = STEP.min(end - at);
             let bytes = &mut buffer[..usize::try_from(size).unwrap_or_default()];
             file.read_exact_at(bytes, at)?;
-            // A hasher takes every byte and never fails.
-            let _ = whole.write_all(bytes);
             if is_cut {
-                let _ = piece.write_all(bytes);
+                whole.update_both(&mut piece, bytes);
+            } else {
+                whole.update(bytes);
             }
             at += size;
         }

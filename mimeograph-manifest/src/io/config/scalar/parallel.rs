@@ -24,9 +24,10 @@ impl Parallel {
         self.or(4)
     }
 
-    /// How many are fetched at once: they are written as they arrive.
+    /// How many are fetched at once: they are written as they arrive. More than these are no faster, near or far, and take
+    /// more processor time.
     pub fn fetches(self) -> usize {
-        self.or(16)
+        self.or(8)
     }
 
     fn or(self, auto: usize) -> usize {
