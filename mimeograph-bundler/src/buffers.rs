@@ -1,6 +1,5 @@
 //! A fixed set of buffers that are used again: memory stays where it is, whatever is shipped.
 
-use std::ops::{Deref, DerefMut};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +13,9 @@ pub struct Buffers {
 /// A buffer that goes back when it is dropped, also out of a `Bytes` that owns it.
 #[derive(Debug)]
 pub struct Buffer {
+    /// As long as it ever was: what is there already is not written again to make room.
     bytes: Vec<u8>,
+    size: usize,
     back: SyncSender<Vec<u8>>,
 }
 
@@ -32,36 +33,31 @@ impl Buffers {
         }
     }
 
-    /// The next free one, emptied.
-    pub fn take(&self) -> Buffer {
+    /// The next free one, of `size` bytes that anything may stand in.
+    pub fn take(&self, size: usize) -> Buffer {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         // We hold a sender, so the channel cannot be closed.
         let mut bytes = free.recv().unwrap_or_default();
-        bytes.clear();
+        if bytes.len() < size {
+            bytes.resize(size, 0);
+        }
         Buffer {
             bytes,
+            size,
             back: self.back.clone(),
         }
     }
 }
 
-impl Deref for Buffer {
-    type Target = Vec<u8>;
-
-    fn deref(&self) -> &Vec<u8> {
-        &self.bytes
-    }
-}
-
-impl DerefMut for Buffer {
-    fn deref_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
-    }
-}
-
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[..self.size]
+    }
+}
+
+impl AsMut<[u8]> for Buffer {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.size]
     }
 }
 
@@ -69,5 +65,22 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         // Where the set itself is gone, so may the buffer.
         let _ = self.back.try_send(std::mem::take(&mut self.bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_back_and_has_the_size_that_is_asked_for() {
+        let buffers = Buffers::new(1);
+        for size in [5, 9, 0, 7] {
+            let mut buffer = buffers.take(size);
+            buffer.as_mut().fill(1);
+            assert_eq!(buffer.as_ref(), vec![1; size]);
+        }
+        let grown = buffers.take(1);
+        assert_eq!(grown.bytes.len(), 9);
     }
 }

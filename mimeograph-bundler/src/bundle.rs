@@ -6,10 +6,10 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use mimeograph_manifest::archive::Unread;
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::inventory;
-use mimeograph_manifest::io::archives::Digests;
 use mimeograph_manifest::io::config::{Config, OcMirrorVersion, Upkeep};
 use mimeograph_manifest::io::console::{Front, NewestBundle, Progress};
 use mimeograph_manifest::io::imageset::{self, ImageSetFile};
@@ -33,7 +33,7 @@ use crate::inspect::{Candidate, Inspected};
 use crate::journal::{Journal, Mirrored, Stage};
 use crate::kept::{self, Piece};
 use crate::mirror::{PartialRuns, Places, Start};
-use crate::outbox::Outbox;
+use crate::outbox::{Blobs, Outbox};
 use crate::seal::{Outbound, SealError};
 use crate::ship::{Outgoing, Pace, Shipped, Tally, ship};
 use crate::unchanged::is_unchanged;
@@ -219,8 +219,8 @@ pub(crate) struct Run<'a> {
 /// What goes into a bundle besides what the journal says.
 pub(crate) struct Freight {
     pub inspected: Inspected,
-    /// Of the archives' pieces.
-    pub digests: Digests,
+    /// Blobs of the archives that are hashed on their way out.
+    pub unread: Vec<Unread>,
     pub imageset: ImageSet,
     pub record: Option<Vec<u8>>,
 }
@@ -361,6 +361,11 @@ impl Run<'_> {
             without_signatures: false.into(),
             interrupt,
             partial: self.request.partial,
+            // Where another process publishes, it believes nothing, and this one is to tell what is damaged.
+            blobs: match self.request.part {
+                Part::All(_) => Blobs::ButThoseToShip,
+                Part::Mirror | Part::Publish(_) => Blobs::All,
+            },
         };
         let mirrored = self.front().stage("mirror", || start.mirror());
         let idle = |journal: &mut Journal| {
@@ -426,11 +431,12 @@ impl Run<'_> {
         };
         let freight = Freight {
             inspected,
-            digests: run.digests,
+            unread: run.unread,
             imageset: file.imageset,
             record,
         };
         self.ship(journal, published, mirrored, freight, key)
+            .or_else(|failure| self.drop_damaged(journal, failure))
     }
 
     /// Archives in the outbox -> chunks in the store -> a published bundle.
@@ -470,7 +476,7 @@ impl Run<'_> {
                 published.held(self.store, journal.resent, belief)
             })?;
             self.front().stage("ship", || {
-                self.ship_files(&files, generation, held, &freight.digests)
+                self.ship_files(&files, generation, held, &freight.unread)
             })?
         };
         let Shipped { files, tally } = shipped;
@@ -515,7 +521,7 @@ impl Run<'_> {
         files: &[Outgoing],
         generation: Generation,
         held: Held,
-        digests: &Digests,
+        unread: &[Unread],
     ) -> Result<Shipped, Failure> {
         let sizes = files.iter().filter_map(|file| file.path.metadata().ok());
         let progress = Progress::begin("shipping", sizes.map(|file| file.len()).sum());
@@ -523,7 +529,7 @@ impl Run<'_> {
         let pace = Pace {
             parallel: transfer.parallel.count(),
             chunk_size: transfer.chunk_size.bytes(),
-            digests,
+            unread,
             throttle: &transfer.throttle(),
             interrupt: self.request.interrupt,
         };

@@ -8,10 +8,9 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mimeograph_manifest::archive::Contents;
+use mimeograph_manifest::archive::{Contents, Unread};
 use mimeograph_manifest::failure::{ErrorId, Failure, Fault};
 use mimeograph_manifest::imageset::{ImageSet, TagStyle};
-use mimeograph_manifest::io::archives::Digests;
 use mimeograph_manifest::io::config::{Config, RemoveSignatures};
 use mimeograph_manifest::io::disk::{self, Action, DiskError};
 use mimeograph_manifest::io::interrupt::Interrupt;
@@ -33,7 +32,7 @@ use mimeograph_manifest::release::ReleaseKeys;
 
 use crate::blame;
 use crate::oc_mirror::MirrorToDisk;
-use crate::outbox;
+use crate::outbox::{self, Blobs};
 use crate::v1::Metadata;
 
 /// Between SIGTERM and SIGKILL.
@@ -111,6 +110,8 @@ pub struct Start<'a> {
     pub interrupt: &'a Interrupt,
     /// Whether a partial run may go on.
     pub partial: PartialRuns,
+    /// Which blobs of its archives are hashed here.
+    pub blobs: Blobs,
 }
 
 /// What becomes of a run in which single images failed.
@@ -140,8 +141,8 @@ pub struct MirroredRun {
     pub archives: Vec<PathBuf>,
     /// What they hold.
     pub contents: Contents,
-    /// The digests of what they will be cut into.
-    pub digests: Digests,
+    /// The blobs that are yet to be hashed.
+    pub unread: Vec<Unread>,
     /// What they lack.
     pub incomplete: Vec<Incomplete>,
     /// The images that were copied, where the image set names charts.
@@ -380,8 +381,8 @@ impl Start<'_> {
             }
             .into());
         }
-        let read = outbox::read(&archives, generation, &self.config.transfer);
-        let (contents, digests) = read.map_err(|error| Attempt {
+        let read = outbox::read(&archives, generation, &self.config.transfer, self.blobs);
+        let (contents, unread) = read.map_err(|error| Attempt {
             // A race while packing and a full disk may both be over at the next try (contract §3.2).
             may_pass: true,
             failure: error.into(),
@@ -396,7 +397,7 @@ impl Start<'_> {
         Ok(MirroredRun {
             archives,
             contents,
-            digests,
+            unread,
             incomplete,
             copied,
             left_out: None,

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mimeograph_manifest::archive::{ArchiveError, Contents};
+use mimeograph_manifest::archive::{ArchiveError, Contents, Unread};
 use mimeograph_manifest::failure::{ErrorId, Fault};
 use mimeograph_manifest::io::archives::{self, Digests, Reading};
 use mimeograph_manifest::io::config::Transfer;
@@ -65,11 +65,7 @@ impl Fault for OutboxError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Archive(_) => Some(
-                "nothing was published and `oc-mirror`'s history is as before: run again; if it stays so, look for a full \
-                 disk (`oc-mirror` then leaves archives without an end, at exit 0)"
-                    .into(),
-            ),
+            Self::Archive(_) => Some(ARCHIVE_HINT.into()),
             Self::Foreign(_) => Some(
                 "we put nothing of the kind there: find out who did, then remove it and run `mimeograph-bundler mirror` or `run` again"
                     .into(),
@@ -114,21 +110,38 @@ pub fn open(archives: &[PathBuf]) -> Result<Vec<File>, OutboxError> {
     opened.collect()
 }
 
-/// Reads archives from end to end: complete, nothing foreign in them, every blob as it is named. With the digests of
-/// what they will be cut into.
+/// Which blobs are hashed when archives are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blobs {
+    /// All.
+    All,
+    /// All but those that shipping reads anyway, so that nothing large is read twice.
+    ButThoseToShip,
+}
+
+/// Reads archives from end to end: complete, nothing foreign in them, and every blob as it is named but those that are left
+/// to [`ship`](crate::ship::ship).
 pub fn read(
     archives: &[PathBuf],
     generation: Generation,
     transfer: &Transfer,
-) -> Result<(Contents, Digests), OutboxError> {
+    blobs: Blobs,
+) -> Result<(Contents, Vec<Unread>), OutboxError> {
     let reading = Reading {
         parallel: transfer.parallel.count(),
-        chunk_size: transfer.chunk_size.bytes(),
         known: &Digests::default(),
         progress: &|_| (),
     };
-    archives::read(archives, generation, &reading).map_err(OutboxError::Archive)
+    let read = match blobs {
+        Blobs::All => archives::read(archives, generation, &reading).map(|all| (all, Vec::new())),
+        Blobs::ButThoseToShip => archives::survey_for_chunks(archives, generation, &reading),
+    };
+    read.map_err(OutboxError::Archive)
 }
+
+/// What helps where an archive is not what it must be.
+pub(crate) const ARCHIVE_HINT: &str = "nothing was published and `oc-mirror`'s history is as before: run again; if it stays so, \
+     look for a full disk (`oc-mirror` then leaves archives without an end, at exit 0)";
 
 impl Outbox {
     /// The outbox in `bundleDir`.

@@ -29,6 +29,7 @@ use serde::Serialize;
 use crate::bundle::Run;
 use crate::head::Published;
 use crate::mirror::{Base, PartialRuns, Places, Start};
+use crate::outbox::Blobs;
 use crate::{charts, describe, inspect, travelling, update_service};
 
 /// What is printed.
@@ -137,6 +138,7 @@ impl Ahead<'_> {
             without_signatures: false.into(),
             interrupt,
             partial: PartialRuns::Refuse,
+            blobs: Blobs::All,
         };
         let platform = imageset.mirror.platform.as_ref();
         let unknown = platform.map_or_else(Vec::new, |platform| {

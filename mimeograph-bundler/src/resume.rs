@@ -17,8 +17,10 @@ use crate::head::{HeadError, Published};
 use crate::inspect::{self, Candidate};
 use crate::journal::{Journal, Mirrored, Stage};
 use crate::mend::{Local, mend, unlisted};
+use crate::outbox::{self, Blobs};
 use crate::seal::{Outbound, SealError};
-use crate::{kept, outbox, restore};
+use crate::ship::ShipError;
+use crate::{kept, restore};
 
 impl Run<'_> {
     /// A bundle that was signed and perhaps published: exactly its bytes are published, once its chunks are all there. Its
@@ -247,19 +249,17 @@ impl Run<'_> {
         let read = self
             .front()
             .stage("inspect", || self.read_outbox(&mirrored, published));
-        match read {
-            Ok(freight) => self
-                .ship(journal, published, mirrored, freight, key)
-                .map(Some),
-            Err(failure) if is_verdict(&failure) => {
-                tracing::warn!(
-                    "what the last run left cannot be shipped, and is mirrored anew: {failure}"
-                );
-                self.drop_run(journal, sequence)?;
-                Ok(None)
-            }
-            Err(failure) => Err(failure),
-        }
+        let refused = match read {
+            Ok(freight) => match self.ship(journal, published, mirrored, freight, key) {
+                Err(failure) if is_damaged_archive(&failure) => failure,
+                shipped => return shipped.map(Some),
+            },
+            Err(failure) if is_verdict(&failure) => failure,
+            Err(failure) => return Err(failure),
+        };
+        tracing::warn!("what the last run left cannot be shipped, and is mirrored anew: {refused}");
+        self.drop_run(journal, sequence)?;
+        Ok(None)
     }
 
     /// Nothing of them is believed, all is read again.
@@ -272,7 +272,8 @@ impl Run<'_> {
             .earlier(mirrored.based_on, published)?
             .unwrap_or_default();
         let transfer = &self.request.config.transfer;
-        let (contents, digests) = outbox::read(&archives, generation, transfer)?;
+        let (contents, unread) =
+            outbox::read(&archives, generation, transfer, Blobs::ButThoseToShip)?;
         let inspected = inspect::inspect(Candidate {
             contents,
             archives: &archives,
@@ -283,10 +284,23 @@ impl Run<'_> {
         })?;
         Ok(Freight {
             inspected,
-            digests,
+            unread,
             imageset,
             record: self.outbox.record()?,
         })
+    }
+
+    /// Drops a run whose archive was found damaged on its way out: mirrored anew, it may be whole.
+    pub(crate) fn drop_damaged<T>(
+        &self,
+        journal: &mut Journal,
+        failure: Failure,
+    ) -> Result<T, Failure> {
+        if is_damaged_archive(&failure) {
+            let sequence = journal.next_sequence();
+            self.drop_run(journal, sequence)?;
+        }
+        Err(failure)
     }
 
     /// Drops what was made for a number: archives, and what is kept of it. `oc-mirror`'s record is set back before it runs
@@ -307,6 +321,13 @@ impl Run<'_> {
 pub(crate) fn is_taken(failure: &Failure) -> bool {
     let error = failure.as_error().downcast_ref::<SealError>();
     matches!(error, Some(SealError::Taken(_)))
+}
+
+/// Whether an archive was found damaged on its way out.
+fn is_damaged_archive(failure: &Failure) -> bool {
+    let error = failure.as_error().downcast_ref::<ShipError>();
+    matches!(error, Some(ShipError::Archive(_) | ShipError::Changed(_)))
+        && failure.id() == ErrorId::ArchiveDamaged
 }
 
 /// Whether it says that archives are not what they must be: mirrored anew, they may be.

@@ -1,21 +1,26 @@
 //! Files -> chunks in the store: cut, hash, compress where it pays, put what the store lacks.
 //!
-//! Each chunk is read once, and hashed where nobody has done that. What the stream already holds, by its raw digest, is
-//! neither compressed nor sent again; where the digest is known, it is not even read.
+//! One pipeline: some threads read and hash, others put, and between them goes a fixed number of buffers. Each chunk is read
+//! once; a blob of several chunks is hashed as a whole from the same bytes, and both are held against its name. What the
+//! stream already holds, by its raw digest, is neither compressed nor sent again.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use mimeograph_manifest::archive::{ArchiveError, Headers, data_ranges};
+use mimeograph_manifest::archive::{ArchiveError, Headers, Place, Unread, data_ranges};
 use mimeograph_manifest::chunk::{self, Chunk, Encoding};
-use mimeograph_manifest::digest::Digest;
+use mimeograph_manifest::digest::{Digest, Hasher};
 use mimeograph_manifest::failure::{ErrorId, Fault};
-use mimeograph_manifest::io::archives::{Digests, Window};
+use mimeograph_manifest::io::archives::Window;
 use mimeograph_manifest::io::disk::{Action, id_of};
 use mimeograph_manifest::io::interrupt::Interrupt;
 use mimeograph_manifest::io::store::{Put, Shelve, StoreError};
@@ -24,8 +29,9 @@ use mimeograph_manifest::io::workers;
 use mimeograph_manifest::manifest::{self, Generation, Role};
 use mimeograph_manifest::name::FileName;
 
-use crate::buffers::Buffers;
+use crate::buffers::{Buffer, Buffers};
 use crate::held::Held;
+use crate::outbox::ARCHIVE_HINT;
 
 /// A file that is to travel.
 #[derive(Clone, Debug)]
@@ -67,8 +73,8 @@ pub struct Pace<'a> {
     pub parallel: usize,
     /// Bytes of a chunk at most.
     pub chunk_size: u64,
-    /// Digests of pieces of the archives, by whoever has read them.
-    pub digests: &'a Digests,
+    /// Blobs of the archives that nobody has hashed yet: each must be what it is named.
+    pub unread: &'a [Unread],
     /// Bytes a second.
     pub throttle: &'a Throttle,
     /// Tells when to stop.
@@ -87,8 +93,11 @@ pub enum ShipError {
         source: io::Error,
     },
     /// An archive is not what it must be.
-    #[error("failed to plan the chunks of an archive")]
+    #[error("an archive that `oc-mirror` wrote cannot be shipped")]
     Archive(#[source] ArchiveError),
+    /// An archive is not what it was a moment ago.
+    #[error("archive `{0}` changed while it was shipped")]
+    Changed(String),
     /// The store failed.
     #[error("failed to ship a chunk of `{}`", path.display())]
     Store {
@@ -107,6 +116,7 @@ impl Fault for ShipError {
         match self {
             Self::Read { source, .. } => id_of(Action::Read, source),
             Self::Archive(error) => error.id(),
+            Self::Changed(_) => ErrorId::ArchiveDamaged,
             Self::Store { source, .. } => source.id(),
             Self::Interrupted => ErrorId::Interrupted,
         }
@@ -114,7 +124,7 @@ impl Fault for ShipError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Archive(error) => error.hint(),
+            Self::Archive(_) | Self::Changed(_) => Some(ARCHIVE_HINT.into()),
             Self::Store { source, .. } => source.hint(),
             Self::Read { .. } => None,
             Self::Interrupted => Some("run it again: what was shipped is not sent twice".into()),
@@ -122,12 +132,24 @@ impl Fault for ShipError {
     }
 }
 
-/// One range of one file.
+/// One range of one file: a chunk.
 struct Piece {
     file: usize,
     range: Range<u64>,
-    /// Of its bytes, where it is known.
-    digest: Option<Digest>,
+}
+
+/// Pieces that follow each other and are read by one thread: one alone, or those of a blob.
+struct Run {
+    pieces: Range<usize>,
+    /// The digest that they must have together.
+    named: Option<Digest>,
+}
+
+/// A piece that was read.
+struct Filled {
+    piece: usize,
+    raw: Buffer,
+    digest: Digest,
 }
 
 /// Ships `files` and returns them with their chunks. `progress` hears of every raw byte.
@@ -140,35 +162,63 @@ pub fn ship(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Shipped, ShipError> {
     let opened = files.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    let (mut pieces, mut archives) = (Vec::new(), 0);
+    let mut named: BTreeMap<_, _> = pace.unread.iter().map(blob).collect();
+    let (mut pieces, mut runs, mut archives) = (Vec::new(), Vec::new(), 0);
     for (number, (outgoing, file)) in files.iter().zip(&opened).enumerate() {
-        let is_archive = outgoing.role == Role::Archive;
-        let ranges = cut(outgoing, file, generation, pace.chunk_size)?;
-        pieces.extend(ranges.into_iter().map(|range| {
-            Piece {
+        let mut ranges = cut(outgoing, file, generation, pace.chunk_size)?.into_iter();
+        while let Some(first) = ranges.next() {
+            let blob = match outgoing.role {
+                Role::Archive => named.remove(&(archives, first.start)),
+                _ => None,
+            };
+            let (begin, mut end) = (pieces.len(), first.end);
+            pieces.push(Piece {
                 file: number,
-                digest: is_archive
-                    .then(|| pace.digests.get(archives, &range))
-                    .flatten(),
-                range,
+                range: first,
+            });
+            while let Some((blob_end, _)) = blob
+                && end < blob_end
+                && let Some(range) = ranges.next()
+            {
+                end = range.end;
+                pieces.push(Piece {
+                    file: number,
+                    range,
+                });
             }
-        }));
-        archives += usize::from(is_archive);
+            runs.push(Run {
+                pieces: begin..pieces.len(),
+                named: blob.map(|(_, named)| named),
+            });
+        }
+        archives += usize::from(outgoing.role == Role::Archive);
+    }
+    if let Some(((archive, _), _)) = named.first_key_value() {
+        let mut all = files.iter().filter(|file| file.role == Role::Archive);
+        let name = all.nth(*archive).map(|file| file.name.to_string());
+        return Err(ShipError::Changed(name.unwrap_or_default()));
     }
     let line = Line {
         files,
         opened,
         pieces,
+        runs,
         store,
         held,
         buffers: Buffers::new(pace.parallel),
         chunks_sent: AtomicU64::new(0),
         bytes_sent: AtomicU64::new(0),
-        throttle: pace.throttle,
-        interrupt: pace.interrupt,
+        is_stopped: AtomicBool::new(false),
+        pace,
         progress,
     };
-    line.run(pace.parallel)
+    line.run()
+}
+
+/// Where a blob begins, where it ends, and its digest.
+fn blob(unread: &Unread) -> ((usize, u64), (u64, Digest)) {
+    let Place { archive, data } = &unread.place;
+    ((*archive, data.start), (data.end, unread.named))
 }
 
 fn open(outgoing: &Outgoing) -> Result<File, ShipError> {
@@ -199,35 +249,62 @@ fn cut(
     Ok(chunk::plan(size, &entries, chunk_size))
 }
 
-/// The workers' common ground.
+/// The threads' common ground.
 struct Line<'a> {
     files: &'a [Outgoing],
     opened: Vec<File>,
     pieces: Vec<Piece>,
+    runs: Vec<Run>,
     store: &'a dyn Shelve,
     held: Held,
     buffers: Buffers,
     chunks_sent: AtomicU64,
     bytes_sent: AtomicU64,
-    throttle: &'a Throttle,
-    interrupt: &'a Interrupt,
+    /// After the first error nothing more is begun.
+    is_stopped: AtomicBool,
+    pace: Pace<'a>,
     progress: &'a (dyn Fn(u64) + Sync),
 }
 
 impl Line<'_> {
-    fn run(self, parallel: usize) -> Result<Shipped, ShipError> {
-        let done = workers::each(&self.pieces, parallel, |piece| {
-            if self.interrupt.is_raised() {
-                return Err(ShipError::Interrupted);
-            }
-            let chunk = self.ship(piece)?;
-            (self.progress)(piece.range.end - piece.range.start);
-            Ok(chunk)
-        })?;
-        Ok(self.sum_up(&done))
+    fn run(self) -> Result<Shipped, ShipError> {
+        let (filled, to_send) = mpsc::channel();
+        // It goes with the last of those who put: nobody then waits for a buffer that nobody gives back.
+        let to_send = Arc::new(Mutex::new(to_send));
+        let senders = self.pace.parallel.max(1);
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let line = &self;
+        let mut sent = std::thread::scope(|scope| {
+            let senders: Vec<_> = (0..senders)
+                .map(|_| {
+                    let to_send = Arc::clone(&to_send);
+                    scope.spawn(move || line.send_all(&to_send))
+                })
+                .collect();
+            drop(to_send);
+            let read = workers::each(&self.runs, cores.min(senders.len()), |run| {
+                self.read(run, &filled).inspect_err(|_| self.stop())
+            });
+            drop(filled);
+            // A panic in a thread goes on here, as the bug that it is.
+            let sent = senders.into_iter().map(|sender| {
+                sender
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            let sent = sent.collect::<Result<Vec<_>, _>>();
+            read.and(sent)
+        })?
+        .concat();
+        sent.sort_unstable_by_key(|(piece, _)| *piece);
+        Ok(self.sum_up(&sent))
     }
 
-    fn sum_up(&self, done: &[Chunk]) -> Shipped {
+    fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
+    }
+
+    fn sum_up(&self, sent: &[(usize, Chunk)]) -> Shipped {
         let mut shipped = Shipped::default();
         for outgoing in self.files {
             shipped.files.push(manifest::File {
@@ -237,13 +314,13 @@ impl Line<'_> {
                 chunks: Vec::new(),
             });
         }
-        for (piece, chunk) in self.pieces.iter().zip(done) {
-            let file = &mut shipped.files[piece.file];
+        for (piece, chunk) in sent {
+            let file = &mut shipped.files[self.pieces[*piece].file];
             file.size += chunk.raw_size;
             file.chunks.push(*chunk);
         }
         shipped.tally = Tally {
-            chunks: done.len() as u64,
+            chunks: sent.len() as u64,
             chunks_sent: self.chunks_sent.load(Ordering::Relaxed),
             bytes: shipped.files.iter().map(|file| file.size).sum(),
             bytes_sent: self.bytes_sent.load(Ordering::Relaxed),
@@ -251,39 +328,78 @@ impl Line<'_> {
         shipped
     }
 
-    fn ship(&self, piece: &Piece) -> Result<Chunk, ShipError> {
-        let path = &self.files[piece.file].path;
-        let read = |source| ShipError::Read {
-            path: path.clone(),
-            source,
-        };
+    /// Reads and hashes pieces and hands each on; a blob must be what it is named.
+    fn read(&self, run: &Run, to: &Sender<Filled>) -> Result<(), ShipError> {
+        let mut whole = (run.pieces.len() > 1).then(Hasher::default);
+        for piece in run.pieces.clone() {
+            if self.pace.interrupt.is_raised() {
+                return Err(ShipError::Interrupted);
+            }
+            let Piece { file, range } = &self.pieces[piece];
+            let size = usize::try_from(range.end - range.start).unwrap_or_default();
+            let mut raw = self.buffers.take(size);
+            if self.is_stopped.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let digest = fill(&self.opened[*file], range.start, raw.as_mut(), &mut whole);
+            let digest = digest.map_err(|source| ShipError::Read {
+                path: self.files[*file].path.clone(),
+                source,
+            })?;
+            let last = piece + 1 == run.pieces.end;
+            if let Some(named) = run.named.filter(|_| last) {
+                let found = whole.take().map_or(digest, Hasher::finish);
+                if found != named {
+                    let archive = self.files[*file].name.to_string();
+                    return Err(ShipError::Archive(ArchiveError::Blob {
+                        archive,
+                        named,
+                        found,
+                    }));
+                }
+            }
+            // Nobody takes it where all who put have failed; they tell why.
+            let _ = to.send(Filled { piece, raw, digest });
+        }
+        Ok(())
+    }
+
+    /// Puts what comes until nothing more does.
+    fn send_all(&self, filled: &Mutex<Receiver<Filled>>) -> Result<Vec<(usize, Chunk)>, ShipError> {
+        let mut sent = Vec::new();
+        loop {
+            let next = filled.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(next) = next else {
+                return Ok(sent);
+            };
+            if self.is_stopped.load(Ordering::Relaxed) {
+                continue;
+            }
+            let piece = next.piece;
+            let chunk = self.send(next).inspect_err(|_| self.stop())?;
+            (self.progress)(chunk.raw_size);
+            sent.push((piece, chunk));
+        }
+    }
+
+    fn send(&self, filled: Filled) -> Result<Chunk, ShipError> {
+        let Filled { piece, raw, digest } = filled;
+        let Outgoing { path, role, .. } = &self.files[self.pieces[piece].file];
         let failed = |source| ShipError::Store {
             path: path.clone(),
             source,
         };
-        if let Some(digest) = &piece.digest
-            && let Some(chunk) = self.held.find(self.store, digest).map_err(failed)?
-        {
+        if let Some(chunk) = self.held.find(self.store, &digest).map_err(failed)? {
             return Ok(chunk);
         }
-        let mut raw = self.buffers.take();
-        let size = usize::try_from(piece.range.end - piece.range.start).unwrap_or_default();
-        raw.resize(size, 0);
-        self.opened[piece.file]
-            .read_exact_at(&mut raw, piece.range.start)
-            .map_err(read)?;
-        // A store that checks what it is sent finds out if the bytes have changed since.
-        let known = piece.digest.filter(|_| self.store.checks_bodies());
-        let digest = known.unwrap_or_else(|| Digest::of(&raw));
-        if piece.digest != Some(digest)
-            && let Some(chunk) = self.held.find(self.store, &digest).map_err(failed)?
-        {
-            return Ok(chunk);
-        }
-        let packed = match self.files[piece.file].role {
+        let raw_size = raw.as_ref().len() as u64;
+        let packed = match role {
             // On the far side `cat` alone must do to put them together: the program may be among them.
             Role::Extra => None,
-            _ => chunk::compress(&raw).map_err(read)?,
+            _ => chunk::compress(raw.as_ref()).map_err(|source| ShipError::Read {
+                path: path.clone(),
+                source,
+            })?,
         };
         let (stored, body, encoding) = match packed {
             Some(packed) => (Digest::of(&packed), Bytes::from(packed), Encoding::Zstd),
@@ -294,9 +410,9 @@ impl Line<'_> {
             stored_size: body.len() as u64,
             encoding,
             raw: digest,
-            raw_size: size as u64,
+            raw_size,
         };
-        self.throttle.wait_for(chunk.stored_size);
+        self.pace.throttle.wait_for(chunk.stored_size);
         if self.held.put(self.store, &chunk, body).map_err(failed)? == Put::Written {
             self.chunks_sent.fetch_add(1, Ordering::Relaxed);
             self.bytes_sent
@@ -304,4 +420,19 @@ impl Line<'_> {
         }
         Ok(chunk)
     }
+}
+
+/// Reads so many bytes from there on and hashes them while they are in the processor's cache; `whole` sees them, too.
+fn fill(file: &File, at: u64, raw: &mut [u8], whole: &mut Option<Hasher>) -> io::Result<Digest> {
+    const STEP: usize = 128 << 10;
+    let (mut hasher, mut at) = (Hasher::default(), at);
+    for step in raw.chunks_mut(STEP) {
+        file.read_exact_at(step, at)?;
+        match whole {
+            Some(whole) => hasher.update_both(whole, step),
+            None => hasher.update(step),
+        }
+        at += step.len() as u64;
+    }
+    Ok(hasher.finish())
 }

@@ -1,6 +1,6 @@
 //! A file of a bundle, read straight out of its chunks: each is verified before a byte of it is seen.
 
-use std::io::{self, Read, Seek, SeekFrom, Write as _};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use mimeograph_manifest::chunk::Encoding;

@@ -323,11 +323,10 @@ pub fn check_archives(
     let paths: Vec<_> = names.map(|file| folder.join(file.name.as_str())).collect();
     let reading = Reading {
         parallel,
-        chunk_size: u64::MAX,
         known,
         progress: &|_| (),
     };
-    let (contents, _) = archives::read(&paths, manifest.producer.generation, &reading)?;
+    let contents = archives::read(&paths, manifest.producer.generation, &reading)?;
     inventory.matches(&contents.structure)?;
     Ok(contents)
 }

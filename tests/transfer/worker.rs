@@ -112,11 +112,10 @@ fn ship_all(folder: &Path, store: &dyn Shelve) -> Result<()> {
     let paths: Vec<_> = names.iter().map(|name| folder.join(name)).collect();
     let reading = Reading {
         parallel: Parallel::Auto.count(),
-        chunk_size: limits::CHUNK_SIZE,
         known: &Digests::default(),
         progress: &|_| (),
     };
-    let (contents, digests) = archives::read(&paths, Generation::V2, &reading)?;
+    let (contents, unread) = archives::survey_for_chunks(&paths, Generation::V2, &reading)?;
     check_closure(
         &contents.structure,
         &Before::default(),
@@ -161,7 +160,7 @@ fn ship_all(folder: &Path, store: &dyn Shelve) -> Result<()> {
     let pace = ship::Pace {
         parallel: Parallel::Auto.count(),
         chunk_size: limits::CHUNK_SIZE,
-        digests: &digests,
+        unread: &unread,
         throttle: &Throttle::default(),
         interrupt: &Interrupt::default(),
     };

@@ -4,7 +4,7 @@
 //! places at once, or has their digests already, then confirms.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek, Write as _};
+use std::io::{Read, Seek};
 use std::ops::Range;
 
 use super::{ArchiveError, Entry, Headers, What};
@@ -64,7 +64,7 @@ pub struct Unread {
     /// Where it lies.
     pub place: Place,
     /// The digest that its name says.
-    named: Digest,
+    pub named: Digest,
 }
 
 /// Archives of which all was read but blobs.
@@ -97,6 +97,13 @@ impl Survey {
     /// What is to be hashed yet.
     pub fn unread(&self) -> &[Unread] {
         &self.unread
+    }
+
+    /// Leaves those of so many bytes or more to someone else, who is to hash them before anything is made of the contents.
+    #[must_use]
+    pub fn leave(&mut self, size: u64) -> Vec<Unread> {
+        let is_left = |unread: &mut Unread| unread.place.data.end - unread.place.data.start >= size;
+        self.unread.extract_if(.., is_left).collect()
     }
 
     /// The contents, once what was unread is hashed: `found` are the digests, in the same order.
@@ -491,6 +498,17 @@ mod tests {
         ] {
             let refused = survey().confirm(wrong).unwrap_err();
             assert!(matches!(refused, ArchiveError::Blob { .. }), "{refused}");
+        }
+        for (size, expected) in [
+            (SHORT as u64 + 1, &named[..]),
+            (2 << 20, &named[1..]),
+            ((2 << 20) + 1, &named[1..2]),
+            (5 << 20, &[]),
+        ] {
+            let mut found = survey();
+            let left: Vec<_> = found.leave(size).iter().map(|one| one.named).collect();
+            assert_eq!(left, expected, "{size}");
+            assert_eq!(found.unread().len(), 3 - left.len());
         }
     }
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
 use super::workers;
-use crate::archive::{ArchiveError, Contents, Headers, Place, survey};
+use crate::archive::{ArchiveError, Contents, Headers, Place, Survey, Unread, survey};
 use crate::digest::{Digest, Hasher};
 use crate::limits;
 use crate::manifest::{Generation, Manifest, Role};
@@ -54,66 +54,77 @@ impl Digests {
 pub struct Reading<'a> {
     /// Blobs that are hashed at once.
     pub parallel: usize,
-    /// What is longer is hashed in pieces of this length, too, as [`crate::chunk::plan`] cuts it.
-    pub chunk_size: u64,
     /// What is known already.
     pub known: &'a Digests,
     /// Hears of every byte.
     pub progress: &'a (dyn Fn(u64) + Sync),
 }
 
-/// What archives hold, and the digests of what they will be cut into, or were: blobs from [`limits::CUT_SIZE`] on, whole
-/// or in pieces.
+/// What archives hold, every blob hashed.
 pub fn read(
     archives: &[PathBuf],
     generation: Generation,
     reading: &Reading<'_>,
-) -> Result<(Contents, Digests), ArchiveError> {
-    let mut names = Vec::new();
-    let mut files = Vec::new();
-    for path in archives {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let opened = File::open(path);
-        files.push(opened.map_err(|source| failed(&name, source))?);
-        names.push(name);
-    }
-    let headers = names
-        .iter()
-        .zip(&files)
-        .map(|(name, file)| Headers::new(name, generation, Window::new(file)));
-    let survey = survey(headers, &mut |bytes| (reading.progress)(bytes))?;
-    let hashed = workers::each(survey.unread(), reading.parallel, |unread| {
-        let Place { archive, data } = &unread.place;
-        let hashed = match reading.known.get(*archive, data) {
-            Some(whole) => Ok(Hashed {
-                whole,
-                pieces: Vec::new(),
-            }),
-            None => hash(&files[*archive], data, reading.chunk_size)
-                .map_err(|source| failed(&names[*archive], source)),
-        };
-        (reading.progress)(data.end - data.start);
-        hashed
-    })?;
-    let mut digests = Digests::default();
-    for (unread, hashed) in survey.unread().iter().zip(&hashed) {
-        for (data, digest) in &hashed.pieces {
-            digests.note(unread.place.archive, data.clone(), *digest);
+) -> Result<Contents, ArchiveError> {
+    let opened = Opened::new(archives)?;
+    let survey = opened.survey(generation, reading)?;
+    opened.confirm(survey, reading)
+}
+
+/// What archives hold, every blob hashed but those that are chunks of their own: whoever cuts the archives reads these anyway,
+/// and is to hash them before anything is made of the contents.
+pub fn survey_for_chunks(
+    archives: &[PathBuf],
+    generation: Generation,
+    reading: &Reading<'_>,
+) -> Result<(Contents, Vec<Unread>), ArchiveError> {
+    let opened = Opened::new(archives)?;
+    let mut survey = opened.survey(generation, reading)?;
+    let left = survey.leave(limits::CUT_SIZE);
+    Ok((opened.confirm(survey, reading)?, left))
+}
+
+/// Archives, open.
+struct Opened {
+    names: Vec<String>,
+    files: Vec<File>,
+}
+
+impl Opened {
+    fn new(archives: &[PathBuf]) -> Result<Self, ArchiveError> {
+        let (mut names, mut files) = (Vec::new(), Vec::new());
+        for path in archives {
+            let name = path.file_name().unwrap_or_default();
+            let name = name.to_string_lossy().into_owned();
+            files.push(File::open(path).map_err(|source| failed(&name, source))?);
+            names.push(name);
         }
+        Ok(Self { names, files })
     }
-    let found: Vec<_> = hashed.iter().map(|hashed| hashed.whole).collect();
-    let contents = survey.confirm(&found)?;
-    for (blob, place) in &contents.places.blobs {
-        let size = place.data.end - place.data.start;
-        if (limits::CUT_SIZE..=reading.chunk_size).contains(&size) {
-            digests.note(place.archive, place.data.clone(), *blob);
-        }
+
+    fn survey(
+        &self,
+        generation: Generation,
+        reading: &Reading<'_>,
+    ) -> Result<Survey, ArchiveError> {
+        let files = self.names.iter().zip(&self.files);
+        let headers = files.map(|(name, file)| Headers::new(name, generation, Window::new(file)));
+        survey(headers, &mut |bytes| (reading.progress)(bytes))
     }
-    Ok((contents, digests))
+
+    fn confirm(&self, survey: Survey, reading: &Reading<'_>) -> Result<Contents, ArchiveError> {
+        let found = workers::each(survey.unread(), reading.parallel, |unread| {
+            let Place { archive, data } = &unread.place;
+            let found = match reading.known.get(*archive, data) {
+                Some(found) => Ok(found),
+                None => hash(&self.files[*archive], data)
+                    .map_err(|source| failed(&self.names[*archive], source)),
+            };
+            (reading.progress)(data.end - data.start);
+            found
+        })?;
+        survey.confirm(&found)
+    }
 }
 
 fn failed(archive: &str, source: io::Error) -> ArchiveError {
@@ -184,49 +195,24 @@ impl Seek for Window<'_> {
     }
 }
 
-/// The digest of a stretch, and, where it is longer than a chunk, those of its chunks: from the same bytes while they
-/// are in the processor's cache.
-struct Hashed {
-    whole: Digest,
-    pieces: Vec<(Range<u64>, Digest)>,
-}
-
-fn hash(file: &File, data: &Range<u64>, chunk_size: u64) -> io::Result<Hashed> {
+fn hash(file: &File, data: &Range<u64>) -> io::Result<Digest> {
     const STEP: u64 = 128 << 10;
     let mut buffer = vec![0; usize::try_from(STEP).unwrap_or_default()];
-    let is_cut = data.end - data.start > chunk_size;
-    let (mut whole, mut pieces) = (Hasher::default(), Vec::new());
-    let mut at = data.start;
+    let (mut hasher, mut at) = (Hasher::default(), data.start);
     while at < data.end {
-        let end = if is_cut {
-            data.end.min(at + chunk_size)
-        } else {
-            data.end
-        };
-        let (begin, mut piece) = (at, Hasher::default());
-        while at < end {
-            let size = STEP.min(end - at);
-            let bytes = &mut buffer[..usize::try_from(size).unwrap_or_default()];
-            file.read_exact_at(bytes, at)?;
-            if is_cut {
-                whole.update_both(&mut piece, bytes);
-            } else {
-                whole.update(bytes);
-            }
-            at += size;
-        }
-        if is_cut {
-            pieces.push((begin..end, piece.finish()));
-        }
+        let size = STEP.min(data.end - at);
+        let bytes = &mut buffer[..usize::try_from(size).unwrap_or_default()];
+        file.read_exact_at(bytes, at)?;
+        hasher.update(bytes);
+        at += size;
     }
-    Ok(Hashed {
-        whole: whole.finish(),
-        pieces,
-    })
+    Ok(hasher.finish())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]

@@ -197,7 +197,7 @@ impl S3Store {
             Err(error) => return Err(Broken::Request(failed().sdk(error))),
         };
         let said = found.content_length();
-        let mut left = said.and_then(|length| length.try_into().ok()).unwrap_or(0);
+        let mut left: u64 = said.and_then(|length| length.try_into().ok()).unwrap_or(0);
         into.begin(said.and_then(|length| length.try_into().ok()))
             .map_err(|error| Broken::Request(failed().io(error)))?;
         while let Some(piece) = found.body.next().await {
