@@ -436,3 +436,216 @@ fn fill(file: &File, at: u64, raw: &mut [u8], whole: &mut Option<Hasher>) -> io:
     }
     Ok(hasher.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+
+    use mimeograph_manifest::io::dir::DirStore;
+    use mimeograph_manifest::io::store::Fetch as _;
+    use mimeograph_manifest::layout::Key;
+    use mimeograph_manifest::pruned::Dropped;
+    use rustix::process::Signal;
+
+    use super::*;
+    use crate::held::Belief;
+
+    const MIB: usize = 1 << 20;
+
+    /// Bytes that do not compress.
+    fn noise(seed: u8, size: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while bytes.len() < size {
+            bytes.extend_from_slice(
+                Digest::of(&[&[seed][..], &bytes.len().to_le_bytes()].concat()).as_bytes(),
+            );
+        }
+        bytes.truncate(size);
+        bytes
+    }
+
+    /// An archive that holds these, each under the digest of the other, and where each lies.
+    fn archive(blobs: &[(&[u8], &[u8])]) -> (Vec<u8>, Vec<Unread>) {
+        let (mut bytes, mut unread) = (Vec::new(), Vec::new());
+        for (data, like) in blobs {
+            let named = Digest::of(like);
+            let hex = named.to_string();
+            let path = format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]);
+            let mut header = tar::Header::new_ustar();
+            header.set_path(path).unwrap();
+            header.set_size(data.len() as u64);
+            header.set_mode(0o644);
+            header.set_cksum();
+            bytes.extend_from_slice(header.as_bytes());
+            let place = Place {
+                archive: 0,
+                data: bytes.len() as u64..(bytes.len() + data.len()) as u64,
+            };
+            unread.push(Unread { place, named });
+            bytes.extend_from_slice(data);
+            bytes.resize(bytes.len().next_multiple_of(512), 0);
+        }
+        bytes.resize(bytes.len() + 1024, 0);
+        unread.retain(|one| one.place.data.end - one.place.data.start >= MIB as u64);
+        (bytes, unread)
+    }
+
+    /// What is shipped, from where and to where.
+    struct Ground {
+        folder: tempfile::TempDir,
+        files: Vec<Outgoing>,
+        store: DirStore,
+    }
+
+    impl Ground {
+        fn of(files: &[(&str, Role, &[u8])]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            fs::create_dir(folder.path().join("store")).unwrap();
+            let outgoing = files.iter().map(|(name, role, bytes)| {
+                let path = folder.path().join(name);
+                fs::write(&path, bytes).unwrap();
+                Outgoing {
+                    name: name.parse().unwrap(),
+                    role: *role,
+                    path,
+                }
+            });
+            Self {
+                files: outgoing.collect(),
+                store: DirStore::open(&folder.path().join("store")).unwrap(),
+                folder,
+            }
+        }
+
+        fn ship(
+            &self,
+            unread: &[Unread],
+            parallel: usize,
+            interrupt: &Interrupt,
+        ) -> Result<Shipped, ShipError> {
+            let pace = Pace {
+                parallel,
+                chunk_size: MIB as u64,
+                unread,
+                throttle: &Throttle::default(),
+                interrupt,
+            };
+            let held = Held::new(BTreeMap::new(), Dropped::default(), Belief::Listing);
+            ship(
+                &self.files,
+                Generation::V2,
+                &self.store,
+                held,
+                pace,
+                &|_| (),
+            )
+        }
+
+        /// The bytes of a file, from its chunks.
+        fn put_together(&self, file: &manifest::File) -> Vec<u8> {
+            let mut whole = Vec::new();
+            for chunk in &file.chunks {
+                let (mut stored, mut room) = (Vec::new(), Vec::new());
+                let key = Key::Chunk(chunk.stored);
+                assert!(
+                    self.store
+                        .get(&key, chunk.stored_size, &mut stored)
+                        .unwrap()
+                );
+                whole.extend_from_slice(chunk.open(&stored, &mut room).unwrap());
+            }
+            whole
+        }
+    }
+
+    #[test]
+    fn files_are_their_chunks_in_order_however_many_are_on_their_way() {
+        let [one, many, small] = [MIB, 5 * MIB + 7, 999].map(|size| noise(1, size));
+        let (bytes, unread) = archive(&[(&one, &one), (&small, &small), (&many, &many)]);
+        assert_eq!(unread.len(), 2);
+        let text = b"text ".repeat(300_000);
+        let sent: [(&str, Role, &[u8]); 3] = [
+            ("text.yaml", Role::Imageset, &text),
+            ("mirror_000001.tar", Role::Archive, &bytes),
+            ("text.bin", Role::Extra, &text),
+        ];
+        let mut before = None;
+        for parallel in [1, 2, 7] {
+            let ground = Ground::of(&sent);
+            let shipped = ground
+                .ship(&unread, parallel, &Interrupt::default())
+                .unwrap();
+            for (file, (name, _, bytes)) in shipped.files.iter().zip(sent) {
+                assert_eq!(file.name.as_str(), name);
+                assert_eq!(file.size, bytes.len() as u64);
+                assert!(ground.put_together(file) == bytes, "{name}");
+            }
+            for (file, encoding) in [(0, Encoding::Zstd), (2, Encoding::None)] {
+                let chunks = &shipped.files[file].chunks;
+                assert!(chunks.iter().all(|chunk| chunk.encoding == encoding));
+            }
+            let sizes = sent.map(|(_, _, bytes)| bytes.len() as u64);
+            let chunks = shipped.files.iter().map(|file| file.chunks.len());
+            assert_eq!(shipped.tally.bytes, sizes.iter().sum::<u64>());
+            assert_eq!(shipped.tally.chunks, chunks.sum::<usize>() as u64);
+            assert_eq!(*before.get_or_insert(shipped.files.clone()), shipped.files);
+        }
+    }
+
+    #[test]
+    fn a_blob_that_is_not_what_it_is_named_ends_it() {
+        for size in [MIB, 3 * MIB] {
+            let good = noise(1, size);
+            for wrong in [0, size - 1] {
+                let mut bad = good.clone();
+                bad[wrong] ^= 1;
+                let (bytes, unread) = archive(&[(&bad, &good)]);
+                let ground = Ground::of(&[("mirror_000001.tar", Role::Archive, &bytes)]);
+                for parallel in [1, 4] {
+                    let shipped = ground.ship(&unread, parallel, &Interrupt::default());
+                    let error = shipped.unwrap_err();
+                    assert_eq!(error.id(), ErrorId::ArchiveDamaged);
+                    let ShipError::Archive(ArchiveError::Blob { named, found, .. }) = error else {
+                        panic!("{error}");
+                    };
+                    assert_eq!((named, found), (Digest::of(&good), Digest::of(&bad)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_blob_that_lies_elsewhere_by_now_ends_it() {
+        let blob = noise(1, MIB);
+        let (bytes, mut unread) = archive(&[(&blob, &blob)]);
+        unread[0].place.data.start += 1;
+        let ground = Ground::of(&[("mirror_000001.tar", Role::Archive, &bytes)]);
+        let error = ground.ship(&unread, 2, &Interrupt::default()).unwrap_err();
+        assert!(
+            matches!(&error, ShipError::Changed(name) if name == "mirror_000001.tar"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_first_error_ends_it_and_a_signal_too() {
+        let bytes = noise(1, 9 * MIB);
+        let ground = Ground::of(&[("a.bin", Role::Extra, &bytes)]);
+        let chunks = ground.folder.path().join("store/chunks");
+        // A file where a folder should be.
+        fs::write(&chunks, "").unwrap();
+        for parallel in [1, 4] {
+            let error = ground
+                .ship(&[], parallel, &Interrupt::default())
+                .unwrap_err();
+            assert!(matches!(error, ShipError::Store { .. }), "{error}");
+        }
+        fs::remove_file(&chunks).unwrap();
+        let raised = Interrupt::default();
+        raised.raise(Signal::TERM);
+        let error = ground.ship(&[], 2, &raised).unwrap_err();
+        assert!(matches!(error, ShipError::Interrupted), "{error}");
+        assert!(!chunks.exists());
+    }
+}

@@ -103,7 +103,8 @@ fn what_was_changed_between_mirror_and_publish_is_not_published() {
         .find(|path| path.extension().is_some_and(|end| end == "tar"));
     change(&archive.unwrap());
     refused(&lab.bundler(&["publish"]), 75, "UNFINISHED", &["mirror"]);
-    assert_eq!(lab.store_files(), Vec::<PathBuf>::new());
+    // What of it was read before is there, and named by nobody.
+    assert!(!lab.path("store/manifests").exists());
     done(&lab.bundler(&["mirror"]));
     done(&lab.bundler(&["publish"]));
     done(&lab.populator(&["run"]));

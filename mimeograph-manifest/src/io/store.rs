@@ -85,9 +85,6 @@ pub trait Shelve: Fetch {
     /// Writes over whatever lies under `key`: the repair of an object whose bytes do not match its name.
     fn replace(&self, key: &Key, body: Bytes, sha256: &Digest) -> Result<(), StoreError>;
 
-    /// Whether the store holds what it is sent against the digest, and refuses anything else.
-    fn checks_bodies(&self) -> bool;
-
     /// Whether the store refuses to write over an object (probed under [`Key::Probe`]).
     fn refuses_overwrite(&self) -> Result<bool, StoreError>;
 }

@@ -1,5 +1,7 @@
 //! What `oc-mirror` says of itself, and what is made of it.
 
+use mimeograph_tests::registry::gzip;
+
 use super::{GOOD, all_arrives, arrives, configure, fails_and_loses_nothing, settled};
 use crate::lab::{done, refused};
 use crate::user::tree;
@@ -102,12 +104,35 @@ fn archives_that_are_not_what_they_should_be_are_not_signed() {
         ("traversal-entry", "ARCHIVE_ENTRY_REFUSED"),
         ("foreign-entry", "ARCHIVE_ENTRY_REFUSED"),
     ] {
-        let before = tree(&lab.path("store"));
+        // Chunks may be there that nobody names: blobs are hashed on their way.
+        let manifests = lab.path("store/manifests");
+        let before = tree(&manifests);
         lab.play(&format!("VERSION=5.2\nMISBEHAVE={misdeed}\n"))
             .unwrap();
         refused(&lab.bundler(&["run"]), 65, id, &["mirror_00000"]);
-        assert!(tree(&lab.path("store")) == before, "{misdeed}");
+        assert!(tree(&manifests) == before, "{misdeed}");
     }
+    all_arrives(&lab, 3);
+}
+
+#[test]
+fn a_blob_of_several_chunks_must_be_what_it_is_named_as_a_whole() {
+    let lab = settled();
+    let settings = "transfer: { chunkSize: 1MiB }\nsigning:";
+    configure(&lab, "connected", "signing:", settings);
+    let layers = [gzip(&vec![7; 5 << 20])];
+    lab.source.put_image("apps/3", "v1", &layers);
+    let manifests = lab.path("store/manifests");
+    let before = tree(&manifests);
+    lab.play("VERSION=5.2\nMISBEHAVE=corrupt-blob\n").unwrap();
+    let ran = lab.bundler(&["run"]);
+    refused(
+        &ran,
+        65,
+        "ARCHIVE_DAMAGED",
+        &["mirror_000001.tar", "a blob named"],
+    );
+    assert!(tree(&manifests) == before);
     all_arrives(&lab, 3);
 }
 

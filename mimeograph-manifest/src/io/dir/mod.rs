@@ -218,10 +218,6 @@ impl Shelve for DirStore {
         written.map_err(self.failed("replace", key))
     }
 
-    fn checks_bodies(&self) -> bool {
-        false
-    }
-
     /// It does: the rename sees to it.
     fn refuses_overwrite(&self) -> Result<bool, StoreError> {
         Ok(true)

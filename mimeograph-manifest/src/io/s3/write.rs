@@ -74,11 +74,6 @@ impl Shelve for S3Store {
         self.runtime.block_on(replace).map(|_| ())
     }
 
-    /// The digest is signed with the request (SigV4, `x-amz-content-sha256`).
-    fn checks_bodies(&self) -> bool {
-        true
-    }
-
     fn refuses_overwrite(&self) -> Result<bool, StoreError> {
         let probed = self.runtime.block_on(self.probed())?;
         Ok(probed == Condition::Honoured)
