@@ -389,17 +389,20 @@ impl Line<'_> {
             path: path.clone(),
             source,
         };
-        if let Some(chunk) = self.held.find(self.store, &digest).map_err(failed)? {
+        // On the far side `cat` alone must do to put extra files together: the program may be among them.
+        let is_plain = *role == Role::Extra;
+        let held = self.held.find(self.store, &digest).map_err(failed)?;
+        if let Some(chunk) = held.filter(|one| !is_plain || one.encoding == Encoding::None) {
             return Ok(chunk);
         }
         let raw_size = raw.as_ref().len() as u64;
-        let packed = match role {
-            // On the far side `cat` alone must do to put them together: the program may be among them.
-            Role::Extra => None,
-            _ => chunk::compress(raw.as_ref()).map_err(|source| ShipError::Read {
+        let packed = if is_plain {
+            None
+        } else {
+            chunk::compress(raw.as_ref()).map_err(|source| ShipError::Read {
                 path: path.clone(),
                 source,
-            })?,
+            })?
         };
         let (stored, body, encoding) = match packed {
             Some(packed) => (Digest::of(&packed), Bytes::from(packed), Encoding::Zstd),
@@ -568,7 +571,7 @@ mod tests {
         let sent: [(&str, Role, &[u8]); 3] = [
             ("text.yaml", Role::Imageset, &text),
             ("mirror_000001.tar", Role::Archive, &bytes),
-            ("text.bin", Role::Extra, &text),
+            ("noise.bin", Role::Extra, &many),
         ];
         let mut before = None;
         for parallel in [1, 2, 7] {
@@ -581,16 +584,33 @@ mod tests {
                 assert_eq!(file.size, bytes.len() as u64);
                 assert!(ground.put_together(file) == bytes, "{name}");
             }
-            for (file, encoding) in [(0, Encoding::Zstd), (2, Encoding::None)] {
-                let chunks = &shipped.files[file].chunks;
-                assert!(chunks.iter().all(|chunk| chunk.encoding == encoding));
-            }
             let sizes = sent.map(|(_, _, bytes)| bytes.len() as u64);
             let chunks = shipped.files.iter().map(|file| file.chunks.len());
             assert_eq!(shipped.tally.bytes, sizes.iter().sum::<u64>());
             assert_eq!(shipped.tally.chunks, chunks.sum::<usize>() as u64);
             assert_eq!(*before.get_or_insert(shipped.files.clone()), shipped.files);
         }
+    }
+
+    #[test]
+    fn what_compresses_is_compressed_but_for_extra_files_though_their_bytes_are_there() {
+        let text = b"text ".repeat(300_000);
+        let ground = Ground::of(&[
+            ("text.yaml", Role::Imageset, &text),
+            ("text.txt", Role::Extra, &text),
+            ("again.yaml", Role::Local, &text),
+        ]);
+        let shipped = ground.ship(&[], 1, &Interrupt::default()).unwrap();
+        let plain = |file: usize| {
+            let chunks = &shipped.files[file].chunks;
+            chunks.iter().all(|chunk| chunk.encoding == Encoding::None)
+        };
+        assert_eq!([0, 1].map(plain), [false, true]);
+        for file in &shipped.files {
+            assert!(ground.put_together(file) == text, "{}", file.name);
+        }
+        assert_eq!(shipped.tally.chunks_sent, 4);
+        assert_eq!(shipped.tally.chunks, 6);
     }
 
     #[test]
