@@ -39,6 +39,9 @@ struct Options {
     /// Measure this alone
     #[arg(long)]
     only: Vec<Section>,
+    /// Measure these alone
+    #[arg(long)]
+    peer: Vec<Peer>,
     #[command(subcommand)]
     work: Option<Work>,
 }
@@ -157,6 +160,7 @@ impl Bench {
         let is_s3s_fs = server.name() == "s3s-fs";
         let peers = Peer::ALL.into_iter();
         let peers: Vec<_> = peers
+            .filter(|peer| self.options.peer.is_empty() || self.options.peer.contains(peer))
             .filter(|peer| *peer != Peer::Rclone || !is_s3s_fs)
             .collect();
         for round in 0..=self.options.rounds {
@@ -168,49 +172,38 @@ impl Bench {
             }
         }
         self.show(server.name(), &rounds);
-        let of = |way, peer| Median::of(&rounds[&(way, peer)]).figures;
-        let ours = |way| of(way, Peer::Mimeograph);
-        let (fastest, naive) = (Peer::S5cmd, Peer::Naive);
         let name = server.name();
-        let wall = |way, peer| ratio(ours(way).wall, of(way, peer).wall);
-        let cpu = |way, peer| ratio(ours(way).cpu, of(way, peer).cpu);
-        self.must(
-            &format!("{name}: up, wall to s5cmd"),
-            wall("up", fastest),
-            must_up,
-            "",
-        );
-        self.must(
-            &format!("{name}: up, client CPU to s5cmd"),
-            cpu("up", fastest),
-            0.75,
-            "",
-        );
-        self.must(
-            &format!("{name}: down, wall to s5cmd"),
-            wall("down", fastest),
-            1.0,
-            "",
-        );
-        self.must(
-            &format!("{name}: down, client CPU to s5cmd"),
-            cpu("down", fastest),
-            0.95,
-            "",
-        );
-        self.must(
-            &format!("{name}: up, wall to the naive secure way"),
-            wall("up", naive),
-            0.3,
-            "",
-        );
-        self.must(
-            &format!("{name}: down, wall to the naive secure way"),
-            wall("down", naive),
-            0.3,
-            "",
-        );
-        let peak = ours("up").peak.max(ours("down").peak);
+        let of = |way, peer| rounds.get(&(way, peer)).map(|all| Median::of(all).figures);
+        let [up, down] = ["up", "down"].map(|way| of(way, Peer::Mimeograph));
+        let (Some(up), Some(down)) = (up, down) else {
+            return Ok(());
+        };
+        for (way, ours, most_wall, most_cpu) in
+            [("up", up, must_up, 0.75), ("down", down, 1.0, 0.95)]
+        {
+            if let Some(fastest) = of(way, Peer::S5cmd) {
+                let wall = ratio(ours.wall, fastest.wall);
+                self.must(
+                    &format!("{name}: {way}, wall to s5cmd"),
+                    wall,
+                    most_wall,
+                    "",
+                );
+                let cpu = ratio(ours.cpu, fastest.cpu);
+                self.must(
+                    &format!("{name}: {way}, client CPU to s5cmd"),
+                    cpu,
+                    most_cpu,
+                    "",
+                );
+            }
+            if let Some(naive) = of(way, Peer::Naive) {
+                let wall = ratio(ours.wall, naive.wall);
+                let what = format!("{name}: {way}, wall to the naive secure way");
+                self.must(&what, wall, 0.3, "");
+            }
+        }
+        let peak = up.peak.max(down.peak);
         self.must(&format!("{name}: peak memory"), in_mib(peak), 192.0, " MiB");
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::server::Place;
 use crate::text;
 
 /// Whose transfer it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Peer {
     Mimeograph,
     S5cmd,
