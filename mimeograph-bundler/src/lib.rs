@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!  ImageSetConfiguration
-//!          |  mirror     oc-mirror, mirror to disk; judged; archives read to their end
+//!          |  mirror     oc-mirror, mirror to disk; judged; archives read, but for what is large
 //!          v
 //!      archives --------- outbox: out of oc-mirror's reach at once
 //!          |  inspect    inventory, closure, the wish
 //!          v
 //!      inventory
-//!          |  ship       cut, hash, compress where it pays, put what the store lacks
+//!          |  ship       cut, hash, hold blobs against their names, compress where it pays, put what the store lacks
 //!          v
 //!       chunks
 //!          |  seal       sign; signature, then manifest, last of all

@@ -2,7 +2,8 @@
 //!
 //! A transaction: before each attempt `oc-mirror`'s history is made to be exactly that of the bundle
 //! that the next one builds on; a run that fails in any way leaves it so. Only archives that were
-//! read to their end, each blob against its name, come out of here.
+//! read to their end come out of here. Blobs are held against their names here where another process publishes; else those
+//! that are chunks of their own are on their way into the store.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};

@@ -162,47 +162,20 @@ pub fn ship(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Shipped, ShipError> {
     let opened = files.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    let mut named: BTreeMap<_, _> = pace.unread.iter().map(blob).collect();
-    let (mut pieces, mut runs, mut archives) = (Vec::new(), Vec::new(), 0);
+    let mut plan = Plan::new(pace.unread);
     for (number, (outgoing, file)) in files.iter().zip(&opened).enumerate() {
-        let mut ranges = cut(outgoing, file, generation, pace.chunk_size)?.into_iter();
-        while let Some(first) = ranges.next() {
-            let blob = match outgoing.role {
-                Role::Archive => named.remove(&(archives, first.start)),
-                _ => None,
-            };
-            let (begin, mut end) = (pieces.len(), first.end);
-            pieces.push(Piece {
-                file: number,
-                range: first,
-            });
-            while let Some((blob_end, _)) = blob
-                && end < blob_end
-                && let Some(range) = ranges.next()
-            {
-                end = range.end;
-                pieces.push(Piece {
-                    file: number,
-                    range,
-                });
-            }
-            runs.push(Run {
-                pieces: begin..pieces.len(),
-                named: blob.map(|(_, named)| named),
-            });
+        let ranges = cut(outgoing, file, generation, pace.chunk_size)?;
+        if outgoing.role == Role::Archive {
+            plan.add_archive(number, ranges)
+                .map_err(|Moved| ShipError::Changed(outgoing.name.to_string()))?;
+        } else {
+            plan.add(number, ranges);
         }
-        archives += usize::from(outgoing.role == Role::Archive);
-    }
-    if let Some(((archive, _), _)) = named.first_key_value() {
-        let mut all = files.iter().filter(|file| file.role == Role::Archive);
-        let name = all.nth(*archive).map(|file| file.name.to_string());
-        return Err(ShipError::Changed(name.unwrap_or_default()));
     }
     let line = Line {
         files,
         opened,
-        pieces,
-        runs,
+        plan,
         store,
         held,
         buffers: Buffers::new(pace.parallel),
@@ -215,10 +188,71 @@ pub fn ship(
     line.run()
 }
 
-/// Where a blob begins, where it ends, and its digest.
-fn blob(unread: &Unread) -> ((usize, u64), (u64, Digest)) {
-    let Place { archive, data } = &unread.place;
-    ((*archive, data.start), (data.end, unread.named))
+/// What is to be read.
+struct Plan<'a> {
+    unread: &'a [Unread],
+    archives: usize,
+    pieces: Vec<Piece>,
+    runs: Vec<Run>,
+}
+
+/// A blob that is to be hashed does not lie where it lay.
+struct Moved;
+
+impl<'a> Plan<'a> {
+    fn new(unread: &'a [Unread]) -> Self {
+        Self {
+            unread,
+            archives: 0,
+            pieces: Vec::new(),
+            runs: Vec::new(),
+        }
+    }
+
+    /// Adds a file, each chunk for itself.
+    fn add(&mut self, file: usize, ranges: Vec<Range<u64>>) {
+        for range in ranges {
+            self.add_run(file, [range], None);
+        }
+    }
+
+    /// Adds the next archive; the chunks of a blob that nobody has hashed are one run.
+    fn add_archive(&mut self, file: usize, ranges: Vec<Range<u64>>) -> Result<(), Moved> {
+        let unread = self.unread.iter();
+        let unread = unread.filter(|unread| unread.place.archive == self.archives);
+        let mut blobs: BTreeMap<_, _> = unread
+            .map(|unread| (unread.place.data.start, unread))
+            .collect();
+        let mut ranges = ranges.into_iter().peekable();
+        while let Some(first) = ranges.next() {
+            let Some(blob) = blobs.remove(&first.start) else {
+                self.add_run(file, [first], None);
+                continue;
+            };
+            let mut run = vec![first];
+            while let Some(next) = ranges.next_if(|next| next.start < blob.place.data.end) {
+                run.push(next);
+            }
+            self.add_run(file, run, Some(blob.named));
+        }
+        self.archives += 1;
+        if blobs.is_empty() { Ok(()) } else { Err(Moved) }
+    }
+
+    fn add_run(
+        &mut self,
+        file: usize,
+        ranges: impl IntoIterator<Item = Range<u64>>,
+        named: Option<Digest>,
+    ) {
+        let begin = self.pieces.len();
+        let pieces = ranges.into_iter().map(|range| Piece { file, range });
+        self.pieces.extend(pieces);
+        self.runs.push(Run {
+            pieces: begin..self.pieces.len(),
+            named,
+        });
+    }
 }
 
 fn open(outgoing: &Outgoing) -> Result<File, ShipError> {
@@ -253,8 +287,7 @@ fn cut(
 struct Line<'a> {
     files: &'a [Outgoing],
     opened: Vec<File>,
-    pieces: Vec<Piece>,
-    runs: Vec<Run>,
+    plan: Plan<'a>,
     store: &'a dyn Shelve,
     held: Held,
     buffers: Buffers,
@@ -282,7 +315,7 @@ impl Line<'_> {
                 })
                 .collect();
             drop(to_send);
-            let read = workers::each(&self.runs, cores.min(senders.len()), |run| {
+            let read = workers::each(&self.plan.runs, cores.min(senders.len()), |run| {
                 self.read(run, &filled).inspect_err(|_| self.stop())
             });
             drop(filled);
@@ -297,6 +330,7 @@ impl Line<'_> {
         })?
         .concat();
         sent.sort_unstable_by_key(|(piece, _)| *piece);
+        assert_eq!(sent.len(), self.plan.pieces.len(), "a chunk was left out");
         Ok(self.sum_up(&sent))
     }
 
@@ -315,7 +349,7 @@ impl Line<'_> {
             });
         }
         for (piece, chunk) in sent {
-            let file = &mut shipped.files[self.pieces[*piece].file];
+            let file = &mut shipped.files[self.plan.pieces[*piece].file];
             file.size += chunk.raw_size;
             file.chunks.push(*chunk);
         }
@@ -335,7 +369,7 @@ impl Line<'_> {
             if self.pace.interrupt.is_raised() {
                 return Err(ShipError::Interrupted);
             }
-            let Piece { file, range } = &self.pieces[piece];
+            let Piece { file, range } = &self.plan.pieces[piece];
             let size = usize::try_from(range.end - range.start).unwrap_or_default();
             let mut raw = self.buffers.take(size);
             if self.is_stopped.load(Ordering::Relaxed) {
@@ -384,7 +418,7 @@ impl Line<'_> {
 
     fn send(&self, filled: Filled) -> Result<Chunk, ShipError> {
         let Filled { piece, raw, digest } = filled;
-        let Outgoing { path, role, .. } = &self.files[self.pieces[piece].file];
+        let Outgoing { path, role, .. } = &self.files[self.plan.pieces[piece].file];
         let failed = |source| ShipError::Store {
             path: path.clone(),
             source,
