@@ -16,7 +16,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use mimeograph_manifest::archive::{ArchiveError, Headers, Place, Unread, data_ranges};
+use mimeograph_manifest::archive::{ArchiveError, Headers, Unread, data_ranges};
 use mimeograph_manifest::chunk::{self, Chunk, Encoding};
 use mimeograph_manifest::digest::{Digest, Hasher};
 use mimeograph_manifest::failure::{ErrorId, Fault};
@@ -479,6 +479,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::fs;
 
+    use mimeograph_manifest::archive::Place;
     use mimeograph_manifest::io::dir::DirStore;
     use mimeograph_manifest::io::store::Fetch as _;
     use mimeograph_manifest::layout::Key;
