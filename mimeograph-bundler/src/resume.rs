@@ -2,7 +2,7 @@
 //! mirrored anew.
 
 use mimeograph_manifest::digest::Digest;
-use mimeograph_manifest::failure::{ErrorId, Exit, Failure};
+use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault as _};
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::io::config::Upkeep;
 use mimeograph_manifest::io::disk;
@@ -326,8 +326,7 @@ pub(crate) fn is_taken(failure: &Failure) -> bool {
 /// Whether an archive was found damaged on its way out.
 fn is_damaged_archive(failure: &Failure) -> bool {
     let error = failure.as_error().downcast_ref::<ShipError>();
-    matches!(error, Some(ShipError::Archive(_) | ShipError::Changed(_)))
-        && failure.id() == ErrorId::ArchiveDamaged
+    error.is_some_and(|error| error.id() == ErrorId::ArchiveDamaged)
 }
 
 /// Whether it says that archives are not what they must be: mirrored anew, they may be.

@@ -98,6 +98,9 @@ pub enum ShipError {
     /// An archive is not what it was a moment ago.
     #[error("archive `{0}` changed while it was shipped")]
     Changed(String),
+    /// An archive is gone.
+    #[error("an archive that was read is gone")]
+    Lost,
     /// The store failed.
     #[error("failed to ship a chunk of `{}`", path.display())]
     Store {
@@ -116,7 +119,7 @@ impl Fault for ShipError {
         match self {
             Self::Read { source, .. } => id_of(Action::Read, source),
             Self::Archive(error) => error.id(),
-            Self::Changed(_) => ErrorId::ArchiveDamaged,
+            Self::Changed(_) | Self::Lost => ErrorId::ArchiveDamaged,
             Self::Store { source, .. } => source.id(),
             Self::Interrupted => ErrorId::Interrupted,
         }
@@ -124,7 +127,7 @@ impl Fault for ShipError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Archive(_) | Self::Changed(_) => Some(ARCHIVE_HINT.into()),
+            Self::Archive(_) | Self::Changed(_) | Self::Lost => Some(ARCHIVE_HINT.into()),
             Self::Store { source, .. } => source.hint(),
             Self::Read { .. } => None,
             Self::Interrupted => Some("run it again: what was shipped is not sent twice".into()),
@@ -171,6 +174,9 @@ pub fn ship(
         } else {
             plan.add(number, ranges);
         }
+    }
+    if plan.has_lost_an_archive() {
+        return Err(ShipError::Lost);
     }
     let line = Line {
         files,
@@ -237,6 +243,12 @@ impl<'a> Plan<'a> {
         }
         self.archives += 1;
         if blobs.is_empty() { Ok(()) } else { Err(Moved) }
+    }
+
+    /// Whether blobs that are to be hashed lie in an archive that was not added.
+    fn has_lost_an_archive(&self) -> bool {
+        let mut unread = self.unread.iter();
+        unread.any(|unread| unread.place.archive >= self.archives)
     }
 
     fn add_run(
@@ -674,8 +686,12 @@ mod tests {
     fn a_blob_that_lies_elsewhere_by_now_ends_it() {
         let blob = noise(1, MIB);
         let (bytes, mut unread) = archive(&[(&blob, &blob)]);
-        unread[0].place.data.start += 1;
         let ground = Ground::of(&[("mirror_000001.tar", Role::Archive, &bytes)]);
+        unread[0].place.archive = 1;
+        let error = ground.ship(&unread, 2, &Interrupt::default()).unwrap_err();
+        assert!(matches!(error, ShipError::Lost), "{error}");
+        unread[0].place.archive = 0;
+        unread[0].place.data.start += 1;
         let error = ground.ship(&unread, 2, &Interrupt::default()).unwrap_err();
         assert!(
             matches!(&error, ShipError::Changed(name) if name == "mirror_000001.tar"),
