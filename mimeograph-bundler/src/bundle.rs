@@ -246,6 +246,7 @@ impl Run<'_> {
             Part::All(key) => {
                 let (mut journal, published, _) = self.finish(journal, key)?;
                 self.mirror(&mut journal, &published)
+                    .or_else(|failure| self.mirror_anew(&mut journal, &published, failure))
             }
         }
     }
@@ -338,7 +339,11 @@ impl Run<'_> {
     }
 
     /// Image set -> archives in the outbox, judged -> a published bundle.
-    fn mirror(&self, journal: &mut Journal, published: &Published) -> Result<Bundled, Failure> {
+    pub(crate) fn mirror(
+        &self,
+        journal: &mut Journal,
+        published: &Published,
+    ) -> Result<Bundled, Failure> {
         let Request {
             config, interrupt, ..
         } = self.request;

@@ -303,6 +303,22 @@ impl Run<'_> {
         Err(failure)
     }
 
+    /// Mirrors once more where an archive was found damaged on its way out, as for one that is found damaged before, if there
+    /// are to be retries.
+    pub(crate) fn mirror_anew(
+        &self,
+        journal: &mut Journal,
+        published: &Published,
+        failure: Failure,
+    ) -> Result<Bundled, Failure> {
+        let may_retry = self.request.config.mirror.oc_mirror.retries > 0;
+        if !may_retry || !is_damaged_archive(&failure) {
+            return Err(failure);
+        }
+        tracing::warn!("{failure}: mirrored anew");
+        self.mirror(journal, published)
+    }
+
     /// Drops what was made for a number: archives, and what is kept of it. `oc-mirror`'s record is set back before it runs
     /// again, so it writes anew what it thinks it has shipped.
     pub(crate) fn drop_run(

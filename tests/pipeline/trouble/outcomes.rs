@@ -125,13 +125,19 @@ fn a_blob_of_several_chunks_must_be_what_it_is_named_as_a_whole() {
     let manifests = lab.path("store/manifests");
     let before = tree(&manifests);
     lab.play("VERSION=5.2\nMISBEHAVE=corrupt-blob\n").unwrap();
-    let ran = lab.bundler(&["run"]);
-    refused(
-        &ran,
-        65,
-        "ARCHIVE_DAMAGED",
-        &["mirror_000001.tar", "a blob named"],
-    );
+    let words = ["mirror_000001.tar", "a blob named", "run again"];
+    let mut calls = lab.oc_mirror_calls();
+    for (retries, times) in [(0, 1), (2, 2)] {
+        configure(
+            &lab,
+            "connected",
+            "retries: 0",
+            &format!("retries: {retries}"),
+        );
+        refused(&lab.bundler(&["run"]), 65, "ARCHIVE_DAMAGED", &words);
+        assert_eq!(lab.oc_mirror_calls(), calls + times);
+        calls += times;
+    }
     assert!(tree(&manifests) == before);
     all_arrives(&lab, 3);
 }
