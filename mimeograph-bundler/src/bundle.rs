@@ -34,8 +34,9 @@ use crate::journal::{Journal, Mirrored, Stage};
 use crate::kept::{self, Piece};
 use crate::mirror::{PartialRuns, Places, Start};
 use crate::outbox::{Blobs, Outbox};
+use crate::resume::is_damaged_archive;
 use crate::seal::{Outbound, SealError};
-use crate::ship::{Outgoing, Pace, Shipped, Tally, ship};
+use crate::ship::{Outgoing, Pace, ShipError, Shipped, Tally, ship};
 use crate::unchanged::is_unchanged;
 use crate::{charts, describe, history, inspect, seal, travelling};
 
@@ -219,6 +220,8 @@ pub(crate) struct Run<'a> {
 /// What goes into a bundle besides what the journal says.
 pub(crate) struct Freight {
     pub inspected: Inspected,
+    /// How many archives were read.
+    pub archives: usize,
     /// Blobs of the archives that are hashed on their way out.
     pub unread: Vec<Unread>,
     pub imageset: ImageSet,
@@ -246,7 +249,6 @@ impl Run<'_> {
             Part::All(key) => {
                 let (mut journal, published, _) = self.finish(journal, key)?;
                 self.mirror(&mut journal, &published)
-                    .or_else(|failure| self.mirror_anew(&mut journal, &published, failure))
             }
         }
     }
@@ -339,11 +341,7 @@ impl Run<'_> {
     }
 
     /// Image set -> archives in the outbox, judged -> a published bundle.
-    pub(crate) fn mirror(
-        &self,
-        journal: &mut Journal,
-        published: &Published,
-    ) -> Result<Bundled, Failure> {
+    fn mirror(&self, journal: &mut Journal, published: &Published) -> Result<Bundled, Failure> {
         let Request {
             config, interrupt, ..
         } = self.request;
@@ -424,7 +422,7 @@ impl Run<'_> {
         }
         self.note_oc_mirror(&oc_mirror, run.status);
         let record = history::after_run(&self.metadata, &self.places.output, imageset.generation)?;
-        // The archives go out of `oc-mirror`'s reach; from then on they are shipped, whatever happens.
+        // The archives go out of `oc-mirror`'s reach; from then on they are shipped, unless one is damaged.
         self.outbox.take(&run.archives, bytes, record.as_deref())?;
         journal.stage = Stage::Mirrored(mirrored.clone());
         journal.write(&self.metadata)?;
@@ -436,12 +434,17 @@ impl Run<'_> {
         };
         let freight = Freight {
             inspected,
+            archives: run.archives.len(),
             unread: run.unread,
-            imageset: file.imageset,
+            imageset: imageset.clone(),
             record,
         };
-        self.ship(journal, published, mirrored, freight, key)
-            .or_else(|failure| self.drop_damaged(journal, failure))
+        let shipped = self.ship(journal, published, mirrored, freight, key);
+        if shipped.as_ref().err().is_some_and(is_damaged_archive) {
+            start.set_back()?;
+            self.drop_run(journal, journal.next_sequence())?;
+        }
+        shipped
     }
 
     /// Archives in the outbox -> chunks in the store -> a published bundle.
@@ -458,6 +461,10 @@ impl Run<'_> {
         let Inspected { inventory, watched } = freight.inspected;
         let bytes = inventory.to_bytes()?;
         let archives = self.outbox.archives(generation)?;
+        if archives.len() != freight.archives {
+            // One that came or went would be in the manifest or the inventory alone.
+            return Err(ShipError::Lost.into());
+        }
         let written = self.outbox.write(inventory::FILE_NAME, &bytes)?;
         let beside = [
             (Some(self.outbox.imageset()), Role::Imageset),

@@ -2,8 +2,8 @@
 //!
 //! A transaction: before each attempt `oc-mirror`'s history is made to be exactly that of the bundle
 //! that the next one builds on; a run that fails in any way leaves it so. Only archives that were
-//! read to their end come out of here. Blobs are held against their names here where another process publishes; else those
-//! that are chunks of their own are on their way into the store.
+//! read to their end come out of here. Blobs are held against their names here where another process publishes; else `ship`
+//! hashes those of 1 MiB and more.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};

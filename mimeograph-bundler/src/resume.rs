@@ -2,7 +2,7 @@
 //! mirrored anew.
 
 use mimeograph_manifest::digest::Digest;
-use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault as _};
+use mimeograph_manifest::failure::{ErrorId, Exit, Failure, Fault as _, chain};
 use mimeograph_manifest::imageset::ImageSet;
 use mimeograph_manifest::io::config::Upkeep;
 use mimeograph_manifest::io::disk;
@@ -257,7 +257,10 @@ impl Run<'_> {
             Err(failure) if is_verdict(&failure) => failure,
             Err(failure) => return Err(failure),
         };
-        tracing::warn!("what the last run left cannot be shipped, and is mirrored anew: {refused}");
+        tracing::warn!(
+            "what the last run left cannot be shipped, and is mirrored anew: {}",
+            chain(refused.as_error())
+        );
         self.drop_run(journal, sequence)?;
         Ok(None)
     }
@@ -284,39 +287,11 @@ impl Run<'_> {
         })?;
         Ok(Freight {
             inspected,
+            archives: archives.len(),
             unread,
             imageset,
             record: self.outbox.record()?,
         })
-    }
-
-    /// Drops a run whose archive was found damaged on its way out: mirrored anew, it may be whole.
-    pub(crate) fn drop_damaged<T>(
-        &self,
-        journal: &mut Journal,
-        failure: Failure,
-    ) -> Result<T, Failure> {
-        if is_damaged_archive(&failure) {
-            let sequence = journal.next_sequence();
-            self.drop_run(journal, sequence)?;
-        }
-        Err(failure)
-    }
-
-    /// Mirrors once more where an archive was found damaged on its way out, as for one that is found damaged before, if there
-    /// are to be retries.
-    pub(crate) fn mirror_anew(
-        &self,
-        journal: &mut Journal,
-        published: &Published,
-        failure: Failure,
-    ) -> Result<Bundled, Failure> {
-        let may_retry = self.request.config.mirror.oc_mirror.retries > 0;
-        if !may_retry || !is_damaged_archive(&failure) {
-            return Err(failure);
-        }
-        tracing::warn!("{failure}: mirrored anew");
-        self.mirror(journal, published)
     }
 
     /// Drops what was made for a number: archives, and what is kept of it. `oc-mirror`'s record is set back before it runs
@@ -340,7 +315,7 @@ pub(crate) fn is_taken(failure: &Failure) -> bool {
 }
 
 /// Whether an archive was found damaged on its way out.
-fn is_damaged_archive(failure: &Failure) -> bool {
+pub(crate) fn is_damaged_archive(failure: &Failure) -> bool {
     let error = failure.as_error().downcast_ref::<ShipError>();
     error.is_some_and(|error| error.id() == ErrorId::ArchiveDamaged)
 }

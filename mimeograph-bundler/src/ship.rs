@@ -96,10 +96,10 @@ pub enum ShipError {
     #[error("an archive that `oc-mirror` wrote cannot be shipped")]
     Archive(#[source] ArchiveError),
     /// An archive is not what it was a moment ago.
-    #[error("archive `{0}` changed while it was shipped")]
+    #[error("archive `{0}` has changed since it was read")]
     Changed(String),
-    /// An archive is gone.
-    #[error("an archive that was read is gone")]
+    /// An archive is gone, or one has come.
+    #[error("there are other archives than were read")]
     Lost,
     /// The store failed.
     #[error("failed to ship a chunk of `{}`", path.display())]
@@ -184,7 +184,7 @@ pub fn ship(
         plan,
         store,
         held,
-        buffers: Buffers::new(pace.parallel),
+        buffers: Buffers::new(pace.parallel.max(1)),
         chunks_sent: AtomicU64::new(0),
         bytes_sent: AtomicU64::new(0),
         is_stopped: AtomicBool::new(false),

@@ -15,7 +15,7 @@ pub trait Evidence {
     fn blob(&mut self, digest: &Digest, limit: u64) -> io::Result<Option<Vec<u8>>>;
 }
 
-/// Archives that were read to their end by [`inspect`](crate::archive::inspect), to be looked into again.
+/// Archives whose headers were read to their end, to be looked into again; large blobs may not have been hashed yet.
 #[derive(Debug)]
 pub struct Archives<'a, R> {
     places: &'a Places,

@@ -1,5 +1,7 @@
 //! What `oc-mirror` says of itself, and what is made of it.
 
+use std::fs;
+
 use mimeograph_tests::registry::gzip;
 
 use super::{GOOD, all_arrives, arrives, configure, fails_and_loses_nothing, settled};
@@ -126,18 +128,17 @@ fn a_blob_of_several_chunks_must_be_what_it_is_named_as_a_whole() {
     let before = tree(&manifests);
     lab.play("VERSION=5.2\nMISBEHAVE=corrupt-blob\n").unwrap();
     let words = ["mirror_000001.tar", "a blob named", "run again"];
-    let mut calls = lab.oc_mirror_calls();
-    for (retries, times) in [(0, 1), (2, 2)] {
-        configure(
-            &lab,
-            "connected",
-            "retries: 0",
-            &format!("retries: {retries}"),
-        );
-        refused(&lab.bundler(&["run"]), 65, "ARCHIVE_DAMAGED", &words);
-        assert_eq!(lab.oc_mirror_calls(), calls + times);
-        calls += times;
-    }
+    let history = lab.path("connected/bundle/1/working-dir/.history");
+    let recorded = || -> Vec<String> {
+        let entries = fs::read_dir(&history).unwrap();
+        entries
+            .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+            .collect()
+    };
+    let before_run = recorded();
+    refused(&lab.bundler(&["run"]), 65, "ARCHIVE_DAMAGED", &words);
+    // `oc-mirror`'s record is set back at once.
+    assert_eq!(recorded(), before_run);
     assert!(tree(&manifests) == before);
     all_arrives(&lab, 3);
 }
